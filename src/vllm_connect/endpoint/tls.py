@@ -1,0 +1,56 @@
+"""How the certificate of an https server is checked."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from vllm_connect.errors import SettingsError
+
+__all__ = ["Tls"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """TLS of an https endpoint: a private CA, a client certificate, or (loudly) no check at all.
+
+    `ca` is a PEM file or a folder of them, trusted instead of the system's store; `client_cert` a PEM file
+    with certificate and key, or the pair (certificate, key). Without any of them the SDK's own default holds:
+    the certificates of `certifi` with openai 2.x, the system's trust store with 3.x.
+    """
+
+    ca: str | None = None
+    client_cert: str | tuple[str, str] | None = None
+    verify: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for connections; raises SettingsError naming the file that cannot be used."""
+        context = self._trusting_context()
+        if self.client_cert is not None:
+            self._load_client_certificate(context, self.client_cert)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _trusting_context(self) -> ssl.SSLContext:
+        if self.ca is None:
+            return ssl.create_default_context()
+        path = Path(self.ca).expanduser()
+        try:
+            if path.is_dir():
+                return ssl.create_default_context(capath=str(path))
+            return ssl.create_default_context(cafile=str(path))
+        except (OSError, ssl.SSLError) as cause:
+            raise SettingsError(f"tls.ca: {path} is not a readable PEM file of certificates ({cause}).") from None
+
+    @staticmethod
+    def _load_client_certificate(context: ssl.SSLContext, certificate: str | tuple[str, str]) -> None:
+        chain, key = (certificate, None) if isinstance(certificate, str) else certificate
+        try:
+            context.load_cert_chain(
+                str(Path(chain).expanduser()), None if key is None else str(Path(key).expanduser())
+            )
+        except (OSError, ssl.SSLError) as cause:
+            raise SettingsError(f"tls.client_cert: {chain} cannot be loaded ({cause}).") from None
