@@ -79,9 +79,10 @@ class _AboutServer:
 
     server: str
     message: str
+    args: tuple[Any, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)  # type: ignore[attr-defined]  # of BaseException
+        return _rebuild, (type(self), self.args, self.__dict__)
 
     def advised(self, advice: str) -> Self:
         """Return this error with what to do next added to its message."""

@@ -121,7 +121,9 @@ def _refuse_what_no_address_holds(address: str, source: str) -> None:
     if not address:
         raise EndpointError(f"{source} is empty. Write the server's address, such as http://gpu1:8000.")
     if not address.isprintable() or re.search(r"[\s\\]", address):
-        raise EndpointError(f"{source} has white space, a backslash or a control character inside; remove it.")
+        raise EndpointError(
+            f"{source} has white space, a backslash or a control character inside; remove it."
+        )
     for mark, name in (("?", "a query"), ("#", "a fragment")):
         if mark in address:
             kept = _without_user(address.partition(mark)[0])
@@ -237,7 +239,9 @@ def _base_path(path: str) -> str:
 def _without_route(path: str) -> str:
     for route in PASTED_ROUTES:
         mount = path.removesuffix(route)
-        if mount != path and (mount in ("", "/v1") or mount.endswith("/v1") or route.startswith(NEVER_A_MOUNT)):
+        if mount != path and (
+            mount in ("", "/v1") or mount.endswith("/v1") or route.startswith(NEVER_A_MOUNT)
+        ):
             return mount
     return path
 

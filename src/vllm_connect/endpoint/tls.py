@@ -43,7 +43,9 @@ class Tls:
                 return ssl.create_default_context(capath=str(path))
             return ssl.create_default_context(cafile=str(path))
         except (OSError, ssl.SSLError) as cause:
-            raise SettingsError(f"tls.ca: {path} is not a readable PEM file of certificates ({cause}).") from None
+            raise SettingsError(
+                f"tls.ca: {path} is not a readable PEM file of certificates ({cause})."
+            ) from None
 
     @staticmethod
     def _load_client_certificate(context: ssl.SSLContext, certificate: str | tuple[str, str]) -> None:

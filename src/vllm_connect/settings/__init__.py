@@ -1,0 +1,24 @@
+"""Arguments, environment and files, merged once into frozen Settings, with the origin of each value."""
+
+from vllm_connect.settings.file import SettingsFile, read_settings_file
+from vllm_connect.settings.key_source import CallableKey, FileKey, GivenKey, KeySource, PromptKey
+from vllm_connect.settings.pairing import WithheldKey
+from vllm_connect.settings.settings import Settings, merge
+from vllm_connect.settings.timeouts import HttpxTimeout, Timeouts, Timers, timers
+
+__all__ = [
+    "CallableKey",
+    "FileKey",
+    "GivenKey",
+    "HttpxTimeout",
+    "KeySource",
+    "PromptKey",
+    "Settings",
+    "SettingsFile",
+    "Timeouts",
+    "Timers",
+    "WithheldKey",
+    "merge",
+    "read_settings_file",
+    "timers",
+]

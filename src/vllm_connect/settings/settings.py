@@ -1,0 +1,198 @@
+"""All settings, merged once into one frozen value that knows where each came from."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import platformdirs
+
+from vllm_connect.endpoint import Endpoint, Tls, parse_endpoint
+from vllm_connect.errors import SettingsError, SettingsWarning
+from vllm_connect.settings.file import SettingsFile, find_project_file, nearest, read_settings_file
+from vllm_connect.settings.key_source import KeySource
+from vllm_connect.settings.layer import Layer, layers, unknown_variables
+from vllm_connect.settings.pairing import WithheldKey, choose_key
+from vllm_connect.settings.timeouts import Timeouts
+
+__all__ = ["Settings", "merge"]
+
+CONFIG_VARIABLE = "VLLMCONNECT_CONFIG"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a client is set up with, and the origin of every value.
+
+    `origins` maps a setting to where its value stands; `withheld` lists keys that were found and are not
+    sent; `warnings` what is unsafe or has no effect. Made by `Settings.load()` or `merge()`.
+    """
+
+    endpoint: Endpoint
+    key: KeySource | None = None
+    model: str | None = None
+    model_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    tls: Tls | None = None
+    allow_insecure_key: bool = False
+    use_openai_api_key: bool = False
+    profile: str | None = None
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    withheld: tuple[WithheldKey, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @staticmethod
+    def load(
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        folder: Path | None = None,
+        home: Path | None = None,
+    ) -> Settings:
+        """Merge arguments, environment, project file and user file; raises SettingsError.
+
+        `arguments` holds settings by name, None for not given. Warns with SettingsWarning about what is
+        unsafe. No network, no command and no question here: a key is read when first needed.
+        """
+        files = tuple(_files(environ, folder or Path.cwd(), home or Path.home()))
+        given = {name: value for name, value in (arguments or {}).items() if value is not None}
+        settings = merge(given, environ, files)
+        for warning in settings.warnings:
+            warnings.warn(warning, SettingsWarning, stacklevel=3)
+        return settings
+
+
+def _files(environ: Mapping[str, str], folder: Path, home: Path) -> Iterator[SettingsFile]:
+    """Yield the project file and the user file, as far as they exist."""
+    named = environ.get(CONFIG_VARIABLE)
+    user_path = (
+        Path(named).expanduser() if named else platformdirs.user_config_path("vllm-connect") / "config.toml"
+    )
+    project = find_project_file(folder, home)
+    if project is not None and project.path != user_path:
+        yield project
+    user = read_settings_file(user_path, "user file")
+    if user is None and named:
+        raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {user_path}.")
+    if user is not None:
+        yield user
+
+
+def merge(
+    arguments: Mapping[str, Any], environ: Mapping[str, str], files: tuple[SettingsFile, ...]
+) -> Settings:
+    """Merge all sources by precedence; address and key as one pair, so that no key follows a foreign address."""
+    sources = layers(arguments, environ, files)
+    merged = _Merged()
+    address = merged.first(sources, "base_url")
+    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key"):
+        merged.first(sources, name)
+    merged.values["endpoint"] = endpoint = _endpoint(merged.values.pop("base_url"), address.place("base_url"))
+    merged.table(sources, "model_aliases", MappingProxyType, None)
+    merged.table(sources, "timeouts", lambda table: Timeouts(**table), Timeouts)
+    merged.table(
+        [layer for layer in sources if _tls_fits(layer, address)], "tls", lambda table: Tls(**table), Tls
+    )
+    choice = choose_key(
+        sources,
+        address,
+        endpoint,
+        environ,
+        use_openai_api_key=bool(merged.values.get("use_openai_api_key")),
+    )
+    if choice.place:
+        merged.origins["api_key"] = choice.place
+    unsafe = (*_readable_keys(files), *unknown_variables(environ), *_unchecked(merged.values.get("tls")))
+    return Settings(
+        key=choice.key,
+        withheld=choice.withheld,
+        warnings=unsafe,
+        origins=MappingProxyType(merged.origins),
+        **merged.values,
+    )
+
+
+class _Merged:
+    """The values found so far, and where each of them stands."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+
+    def first(self, sources: list[Layer], name: str) -> Layer:
+        """Take the value of the first source that has one; return that source (the last one without)."""
+        for layer in sources:
+            if name in layer.values:
+                self.values[name] = layer.values[name]
+                self.origins[name] = layer.place(name)
+                return layer
+        return sources[-1]
+
+    def table(
+        self, sources: list[Layer], name: str, make: Callable[[dict[str, Any]], Any], kind: type | None
+    ) -> None:
+        """Take a table key by key from all sources, or whole where an argument is its finished value."""
+        table: dict[str, Any] = {}
+        for layer in sources:
+            value = layer.values.get(name, {})
+            if kind is not None and isinstance(value, kind):
+                self.values[name], self.origins[name] = value, layer.place(name)
+                return
+            for key in value:
+                if key not in table:
+                    table[key] = value[key]
+                    self.origins[f"{name}.{key}"] = layer.place(name)
+                    _check_key(kind, name, key, layer.place(name))
+        if table:
+            places = ", ".join(dict.fromkeys(self.origins[f"{name}.{key}"] for key in table))
+            self.values[name] = _made(make, table, places)
+
+
+def _check_key(kind: type | None, name: str, key: str, place: str) -> None:
+    if kind is None:
+        return
+    known = {one.name for one in fields(kind)}
+    if key not in known:
+        raise SettingsError(f"{place}: unknown setting `{name}.{key}`{nearest(key, known)}.")
+
+
+def _made(make: Callable[[dict[str, Any]], Any], table: dict[str, Any], places: str) -> Any:
+    try:
+        return make({key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+    except SettingsError as problem:
+        raise SettingsError(f"{places}: {problem}") from None
+
+
+def _endpoint(base_url: object, place: str) -> Endpoint:
+    source = "base_url" if place == "argument" else place
+    addresses = base_url if isinstance(base_url, list | tuple) else [base_url]
+    if len(addresses) != 1:
+        raise SettingsError(
+            f"{source} names {len(addresses)} addresses; this version of vllm-connect speaks to one. Name one."
+        )
+    return parse_endpoint(str(addresses[0]), source=source)
+
+
+def _tls_fits(layer: Layer, address: Layer) -> bool:
+    """Whether TLS of this source holds for the address: a project file speaks for its own servers only."""
+    return layer.kind != "project file" or address.kind == "project file"
+
+
+def _readable_keys(files: tuple[SettingsFile, ...]) -> Iterator[str]:
+    for file in files:
+        tables = (file.values, *file.profiles.values())
+        if file.readable_by_others and any("api_key" in table for table in tables):
+            yield (
+                f"{file.path} holds an API key and can be read by other users of this machine; "
+                f"run: chmod 600 {file.path}"
+            )
+
+
+def _unchecked(tls: Tls | None) -> Iterator[str]:
+    if tls is not None and not tls.verify:
+        yield "tls.verify is off: anyone on the way can read and change what is sent, the API key included."
