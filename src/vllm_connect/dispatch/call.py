@@ -1,0 +1,66 @@
+"""What one call may do: its timers, its tries, the key it carries; the clock is passed in."""
+
+from __future__ import annotations
+
+import math
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_connect.dispatch.credentials import Credentials
+from vllm_connect.errors import Timer
+from vllm_connect.settings import Timers
+
+__all__ = ["CALL", "Call", "Limit", "current_call"]
+
+# Under this name a call rides on the extensions of its httpx request.
+CALL = "vllm_connect"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How long the next step may take, and which timer says so; `seconds` is inf when none does."""
+
+    seconds: float
+    timer: Timer
+    setting: float
+
+    @property
+    def timeout(self) -> float | None:
+        """The limit as httpx takes it; a limit already passed leaves a moment, as httpx takes 0 for off."""
+        return None if math.isinf(self.seconds) else max(self.seconds, 0.001)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call from its start to its end, over all its tries."""
+
+    timers: Timers
+    max_retries: int
+    streamed: bool
+    credentials: Credentials
+    started: float
+
+    def remaining(self, now: float) -> float:
+        """Return the seconds left of the total, inf when it is off."""
+        return math.inf if self.timers.total is None else self.started + self.timers.total - now
+
+    def limit(self, now: float, timer: Timer, since: float) -> Limit:
+        """Return the tighter of one timer, running since a moment, and what is left of the total."""
+        setting: float | None = getattr(self.timers, timer)
+        own = math.inf if setting is None else since + setting - now
+        total = self.remaining(now)
+        if total <= own:
+            return Limit(total, "total", self.timers.total or math.inf)
+        return Limit(own, timer, setting or math.inf)
+
+
+# The SDK offers no way to hand a value through `request()` to the httpx request it builds; within one call it
+# runs in one context, so the call waits here for `_build_request`.
+current_call: ContextVar[Call | None] = ContextVar("vllm_connect_call", default=None)
+
+
+def call_of(extensions: dict[str, Any]) -> Call | None:
+    """Return the call that rides on a request's extensions."""
+    call = extensions.get(CALL)
+    return call if isinstance(call, Call) else None

@@ -1,0 +1,65 @@
+"""The key of a client, bound to the origin of its server, put on a request just before it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+
+import anyio.to_thread
+
+from vllm_connect.endpoint import Endpoint, Key
+from vllm_connect.endpoint.key import MASK
+from vllm_connect.settings import CallableKey, GivenKey, KeySource
+
+__all__ = ["KEY_GOES_HERE", "Credentials"]
+
+# What the SDK writes, logs, keeps in options and shows in errors; only the bytes on the wire hold the key.
+KEY_GOES_HERE = f"Bearer {MASK}"
+
+
+@dataclass
+class Credentials:
+    """One key source and the server it is bound to; the key is loaded at its first use and kept masked."""
+
+    source: KeySource | None
+    endpoint: Endpoint
+    allow_insecure: bool = False
+    _loaded: Key | None = field(default=None, repr=False)
+
+    @property
+    def must_not_travel_in_clear(self) -> bool:
+        """Whether there is a key worth protecting, and no word of the caller's that the way is safe."""
+        if self.allow_insecure or self.source is None:
+            return False
+        return not (isinstance(self.source, GivenKey) and self.source.key.is_placeholder)
+
+    def key(self) -> Key | None:
+        """Return the key, loading it on first use; a function is asked every time."""
+        if self.source is None:
+            return None
+        if isinstance(self.source, CallableKey):
+            return self.source.load()
+        if self._loaded is None:
+            self._loaded = self.source.load()
+        return self._loaded
+
+    async def akey(self) -> Key | None:
+        """Return the key without blocking the event loop: files, commands and prompts wait in a thread."""
+        if isinstance(self.source, CallableKey):
+            return await self.source.aload()
+        if self.source is None or self._loaded is not None or isinstance(self.source, GivenKey):
+            return self.key()
+        return await anyio.to_thread.run_sync(self.key)
+
+
+def wants_key(headers: MutableMapping[str, str]) -> bool:
+    """Whether the key belongs on a request: the caller set no Authorization of its own."""
+    return headers.get("authorization") == KEY_GOES_HERE
+
+
+def put_key(headers: MutableMapping[str, str], key: Key | None) -> None:
+    """Write the key in its place, or take the place away where there is none."""
+    if key is None:
+        del headers["authorization"]
+    else:
+        headers["authorization"] = f"Bearer {key.reveal()}"

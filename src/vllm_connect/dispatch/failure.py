@@ -1,0 +1,160 @@
+"""What went wrong on the way, as one of our errors.
+
+openai 2.x stands on httpx, 3.x on httpx2, and a caller may bring a client of either: their exceptions are
+told by name, so that neither has to be imported.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from vllm_connect.dispatch.call import Limit
+from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["deadline_exceeded", "failure", "is_transport_failure"]
+
+Phase = Literal["connect", "answer"]
+
+HTTP_PACKAGES = ("httpx", "httpx2")
+NOTHING_WAS_SENT = frozenset(
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+        "LocalProtocolError",
+    }
+)
+REASONS_BY_NUMBER = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset by the server",
+    errno.EPIPE: "connection closed by the server",
+    errno.ENETUNREACH: "network unreachable",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENOENT: "no such unix socket",
+    errno.EACCES: "no permission",
+    errno.EMFILE: "this process has no free file descriptor",
+}
+REASONS_BY_NAME = {
+    "PoolTimeout": "no connection of this client's pool became free",
+    "ProxyError": "the proxy refused",
+    "RemoteProtocolError": "the server broke off or does not speak HTTP here",
+    "DecodingError": "the answer's compression is broken",
+    "ConnectError": "connection failed",
+    "WriteError": "connection closed while sending",
+    "ReadError": "connection broken while reading",
+    "EndOfStream": "connection closed by the server",
+}
+
+
+def is_transport_failure(error: BaseException) -> bool:
+    """Whether an exception is of the transport: httpx's own, or one that it lets through unmapped."""
+    if isinstance(error, ssl.SSLError | anyio.EndOfStream):
+        return True
+    return any(
+        kind.__module__.partition(".")[0] in HTTP_PACKAGES and kind.__name__ == "RequestError"
+        for kind in type(error).__mro__
+    )
+
+
+def failure(
+    error: Exception, *, request: httpx2.Request, server: str, tries: int, limit: Limit, streamed: bool
+) -> ServerUnreachable | DeadlineExceeded:
+    """Return our error for an exception of the transport; `limit` is the one that a timeout ran into."""
+    name = type(error).__name__
+    phase: Phase = "connect" if name in NOTHING_WAS_SENT or _is_tls(error) else "answer"
+    reason = _reason(error)
+    hide_locals(error, request)
+    if name == "ConnectTimeout":
+        connect = Limit(limit.seconds, "connect", _connect_setting(request, limit))
+        return deadline_exceeded(request=request, server=server, limit=connect, streamed=streamed)
+    if name in ("ReadTimeout", "WriteTimeout"):
+        return deadline_exceeded(request=request, server=server, limit=limit, streamed=streamed)
+    again = f" after {tries} tries" if tries > 1 else ""
+    happened = (
+        "No connection to" if phase == "connect" else "The connection broke before the answer was complete:"
+    )
+    message = f"{happened} {server}{again}: {reason}."
+    return ServerUnreachable(
+        message, request=request, server=server, phase=phase, reason=reason, attempts=tries
+    )
+
+
+def _connect_setting(request: httpx2.Request, limit: Limit) -> float:
+    setting = request.extensions.get("timeout", {}).get("connect")
+    return limit.setting if setting is None else float(setting)
+
+
+def deadline_exceeded(
+    *, request: httpx2.Request, server: str, limit: Limit, streamed: bool
+) -> DeadlineExceeded:
+    """Return the error for a timer that ran out."""
+    whole = "The call to" if not streamed else "The stream from"
+    happened = {
+        "connect": f"No connection to {server} came about within {limit.setting:g} s.",
+        "first_token": f"{server} sent no first byte of its answer within {limit.setting:g} s.",
+        "between_tokens": f"The stream from {server} stood still for {limit.setting:g} s.",
+        "total": f"{whole} {server} was not complete within its total of {limit.setting:g} s.",
+    }[limit.timer]
+    return DeadlineExceeded(
+        happened, request=request, server=server, timer=limit.timer, seconds=limit.setting
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return the plain cause: the deepest one that has a name."""
+    for cause in reversed(list(_chain(error))):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or cause}"
+        if isinstance(cause, socket.gaierror):
+            return "its host name is not known"
+        if isinstance(cause, OSError) and cause.errno in REASONS_BY_NUMBER:
+            return REASONS_BY_NUMBER[cause.errno]
+    # httpcore leaves the text of TLS and name errors where the exception itself is lost.
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not trusted: {text.partition('certificate verify failed: ')[2] or text}"
+    if "Name or service not known" in text or "nodename nor servname" in text:
+        return "its host name is not known"
+    return REASONS_BY_NAME.get(type(error).__name__, text or type(error).__name__)
+
+
+def _is_tls(error: BaseException) -> bool:
+    return any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(one.exceptions)
+        waiting.extend((one.__context__, one.__cause__))
+
+
+def hide_locals(error: BaseException, request: httpx2.Request) -> None:
+    """Take from an exception, and from all behind it, the frames and requests that hold the key.
+
+    A traceback keeps the local variables of its frames, and reports with locals print them.
+    """
+    for one in _chain(error):
+        one.__traceback__ = None
+        if getattr(one, "_request", None) is not None:
+            one.request = request  # type: ignore[attr-defined]  # httpx's exceptions have this setter

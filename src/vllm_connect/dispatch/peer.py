@@ -1,0 +1,57 @@
+"""Who is at the other end of a new connection: over plain http a key goes to trusted networks only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vllm_connect.dispatch.credentials import Credentials
+from vllm_connect.endpoint import may_travel_in_clear
+from vllm_connect.errors import KeyRefused
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["PeerCheck"]
+
+CONNECTED = "connection.connect_tcp.complete"
+
+
+class PeerCheck:
+    """A trace of httpcore that breaks off before a byte leaves, if the key must not go to this address.
+
+    A name says nothing about the network behind it, so the connected address is judged, not the name.
+    Every new connection of a client with a key is judged, also for a request without it: the next may carry it.
+    """
+
+    def __init__(self, request: httpx2.Request, credentials: Credentials) -> None:
+        self._request = request
+        self._credentials = credentials
+        self._watching = request.url.scheme == "http" and credentials.must_not_travel_in_clear
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        address = self._foreign(event, info)
+        if address is not None:
+            info["return_value"].close()
+            raise self._refused(address)
+
+    async def atrace(self, event: str, info: dict[str, Any]) -> None:
+        address = self._foreign(event, info)
+        if address is not None:
+            await info["return_value"].aclose()
+            raise self._refused(address)
+
+    def _foreign(self, event: str, info: dict[str, Any]) -> str | None:
+        if event != CONNECTED or not self._watching:
+            return None
+        peer = info["return_value"].get_extra_info("server_addr")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        return None if may_travel_in_clear(address) else address
+
+    def _refused(self, address: str) -> KeyRefused:
+        origin = self._credentials.endpoint.origin
+        return KeyRefused(
+            f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on "
+            "the way can read it. Use https, or set allow_insecure_key=True if the way is safe.",
+            request=self._request,
+            server=origin,
+        )

@@ -1,0 +1,364 @@
+"""The SDK's transport as a sender: an httpx client whose `send` is one call of ours.
+
+The SDK builds a request with `build_request` and hands it to `send`; both belong to the client it is given.
+Ours builds the same request and sends it under the call's deadline, with the key put on at the last moment,
+redirects refused, and failures typed. An answer shows the request it belongs to, with the key masked.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import openai
+
+from vllm_connect.dispatch.call import Call, Limit, call_of
+from vllm_connect.dispatch.credentials import put_key, wants_key
+from vllm_connect.dispatch.failure import failure, is_transport_failure
+from vllm_connect.dispatch.guard import Watch, guarded
+from vllm_connect.dispatch.peer import PeerCheck
+from vllm_connect.dispatch.retry import Answered, Failed, wait_before_retry
+from vllm_connect.endpoint import Endpoint, Key, Tls
+from vllm_connect.errors import KeyRefused, RedirectRefused
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["async_sender", "sync_sender"]
+
+# vLLM closes an idle connection after 5.0 s (uvicorn), and so does the SDK's pool: equal timers race.
+KEEP_ALIVE_SECONDS = 3.5
+# The SDK's own pool, so that no workload meets a smaller one here.
+MAX_CONNECTIONS = 1000
+MAX_KEEP_ALIVE = 100
+FIRST_ERROR_STATUS = 400
+REDIRECTS = range(300, 400)
+RETRY_COUNT_HEADER = "x-stainless-retry-count"
+
+
+@dataclass
+class _Try:
+    """One try of a call: the request with its key, and the limit of its first byte."""
+
+    request: httpx2.Request
+    key: Key | None
+    watch: Watch
+    limit: Limit
+    peer: PeerCheck
+
+
+class _Dispatching:
+    """What a sender does around one call, without I/O; `http` is the httpx package it belongs to."""
+
+    http: ModuleType
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    wall_clock: Callable[[], float] = staticmethod(time.time)
+    chance: Callable[[], float] = staticmethod(random.random)
+
+    def _begin_try(self, request: httpx2.Request, call: Call, key: Key | None, tries: int) -> _Try:
+        now = self.clock()
+        limit = call.limit(now, "first_token", now)
+        headers = self.http.Headers(request.headers)
+        if wants_key(headers):
+            self._refuse_foreign_origin(request, call)
+            put_key(headers, key)
+        else:
+            key = None
+        if RETRY_COUNT_HEADER in headers:
+            headers[RETRY_COUNT_HEADER] = str(tries - 1)
+        peer = PeerCheck(request, call.credentials)
+        extensions = {**request.extensions, "timeout": _httpx_timeout(call, now, limit), "trace": peer.trace}
+        sent = self.http.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
+        )
+        watch = Watch(call, request, str(call.credentials.endpoint), now, self.clock, tries)
+        return _Try(sent, key, watch, limit, peer)
+
+    def _refuse_foreign_origin(self, request: httpx2.Request, call: Call) -> None:
+        endpoint = call.credentials.endpoint
+        home = self.http.URL(endpoint.base_url)
+        here = request.url
+        if (here.scheme, here.host, here.port) == (home.scheme, home.host, home.port):
+            return
+        raise KeyRefused(
+            f"The API key belongs to {endpoint.origin} and is not sent to {here.scheme}://{here.netloc.decode()}. "
+            "For another server make another client, or give the request its own Authorization header.",
+            request=request,
+            server=endpoint.origin,
+        )
+
+    def _failed(self, error: Exception, one: _Try) -> Exception:
+        call = one.watch.call
+        return failure(
+            error,
+            request=one.watch.request,
+            server=one.watch.server,
+            tries=one.watch.tries,
+            limit=one.limit,
+            streamed=call.streamed,
+        )
+
+    def _watched(self, response: httpx2.Response, one: _Try, *, is_async: bool) -> httpx2.Response:
+        """Put the body under its timers and the masked request in the place of the one that was sent."""
+        one.request.extensions["timeout"]["read"] = _read_timeout(one.watch)
+        response.stream = guarded(response.stream, one.watch, self.http, is_async=is_async)
+        response.request = one.watch.request
+        response.extensions["vllm_connect_tries"] = one.watch.tries
+        return response
+
+    def _wait(self, outcome: Answered | Failed, call: Call, tries: int) -> float | None:
+        return wait_before_retry(
+            outcome,
+            tries=tries,
+            max_retries=call.max_retries,
+            remaining=call.remaining(self.clock()),
+            wall_clock=self.wall_clock(),
+            chance=self.chance,
+        )
+
+    def _replayable(self, request: httpx2.Request) -> bool:
+        return isinstance(request.stream, self.http.ByteStream)
+
+    def _judged(self, response: httpx2.Response, one: _Try) -> httpx2.Response:
+        """Judge a finished error answer: refuse a redirect, and mask a key that the server echoes."""
+        if response.status_code in REDIRECTS:
+            raise _redirect_refused(response, one.watch.server)
+        if one.key is None or one.key.scrub(response.text) == response.text:
+            return response
+        masked: httpx2.Response = self.http.Response(
+            response.status_code,
+            headers=[(k, v) for k, v in response.headers.multi_items() if k.lower() != "content-encoding"],
+            content=one.key.scrub(response.text).encode(),
+            request=one.watch.request,
+        )
+        masked.extensions.update(response.extensions)
+        return masked
+
+
+def _httpx_timeout(call: Call, now: float, limit: Limit) -> dict[str, float | None]:
+    connect = call.limit(now, "connect", now).timeout
+    return {"connect": connect, "read": limit.timeout, "write": limit.timeout, "pool": limit.timeout}
+
+
+def _read_timeout(watch: Watch) -> float | None:
+    """Return the read timeout of a body: httpcore takes one for all reads, so the longer token timer counts."""
+    limits = (
+        watch.call.limit(watch.clock(), timer, watch.clock()) for timer in ("first_token", "between_tokens")
+    )
+    timeouts = [limit.timeout for limit in limits]
+    return None if None in timeouts else max(timeout for timeout in timeouts if timeout is not None)
+
+
+def _redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
+    location = response.headers.get("location", "")
+    target = location.partition("?")[0].partition("#")[0].rpartition("@")[2] if location else "nowhere"
+    return RedirectRefused(
+        f"{server} answered with a redirect ({response.status_code}) to {target}, which is not followed: key and "
+        "prompt go only to the server you named. If that is where your server is, set base_url to it.",
+        response=response,
+        server=server,
+        target=target,
+    )
+
+
+class _SyncSender(_Dispatching):
+    """One call after another over a blocking httpx client."""
+
+    def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        raise NotImplementedError
+
+    def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """Send one request as one call: key, tries, deadline; httpx's `send` for everybody else."""
+        call = call_of(request.extensions)
+        if call is None:
+            return self._transmit(request, stream=stream, **options)
+        key = call.credentials.key() if wants_key(request.headers) else None
+        options.pop("follow_redirects", None)
+        tries = 0
+        while True:
+            tries += 1
+            one = self._begin_try(request, call, key, tries)
+            outcome: Answered | Failed
+            try:
+                response = self._attempt(one, options)
+                if response.status_code < REDIRECTS.start:
+                    if not stream:
+                        response.read()
+                    return response
+                response.read()
+                outcome = Answered(response.status_code, response.headers)
+            except openai.APIConnectionError as error:
+                wait = self._wait(Failed(error, self._replayable(request)), call, tries)
+                if wait is None:
+                    raise
+            else:
+                wait = self._wait(outcome, call, tries)
+                if wait is None:
+                    return self._judged(response, one)
+            time.sleep(wait)
+
+    def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
+        try:
+            response = self._transmit(one.request, stream=True, follow_redirects=False, **options)
+        except Exception as error:
+            if not is_transport_failure(error):
+                raise
+            raise self._failed(error, one) from error
+        return self._watched(response, one, is_async=False)
+
+
+class _AsyncSender(_Dispatching):
+    """Many calls at once over an async httpx client, on asyncio or trio."""
+
+    async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        raise NotImplementedError
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """Send one request as one call: key, tries, deadline; httpx's `send` for everybody else."""
+        call = call_of(request.extensions)
+        if call is None:
+            return await self._transmit(request, stream=stream, **options)
+        key = await call.credentials.akey() if wants_key(request.headers) else None
+        options.pop("follow_redirects", None)
+        tries = 0
+        while True:
+            tries += 1
+            one = self._begin_try(request, call, key, tries)
+            outcome: Answered | Failed
+            try:
+                response = await self._attempt(one, options)
+                if response.status_code < REDIRECTS.start:
+                    if not stream:
+                        await response.aread()
+                    return response
+                await response.aread()
+                outcome = Answered(response.status_code, response.headers)
+            except openai.APIConnectionError as error:
+                wait = self._wait(Failed(error, self._replayable(request)), call, tries)
+                if wait is None:
+                    raise
+            else:
+                wait = self._wait(outcome, call, tries)
+                if wait is None:
+                    return self._judged(response, one)
+            await anyio.sleep(wait)
+
+    async def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
+        one.request.extensions["trace"] = one.peer.atrace
+        try:
+            with anyio.move_on_after(one.limit.timeout) as scope:
+                response = await self._transmit(one.request, stream=True, follow_redirects=False, **options)
+                return self._watched(response, one, is_async=True)
+        except Exception as error:
+            if not is_transport_failure(error):
+                raise
+            raise self._failed(error, one) from error
+        assert scope.cancelled_caught
+        raise one.watch.expired(one.limit)
+
+
+class _OwnSync(_SyncSender, openai.DefaultHttpxClient):
+    """A blocking client over the SDK's own transport, made by us."""
+
+    def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        return openai.DefaultHttpxClient.send(self, request, **options)
+
+
+class _OwnAsync(_AsyncSender, openai.DefaultAsyncHttpxClient):
+    """An async client over the SDK's own transport, made by us."""
+
+    async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        return await openai.DefaultAsyncHttpxClient.send(self, request, **options)
+
+
+class _Borrowed:
+    """A view on a client that the caller brought: its requests, transport and settings; only `send` is ours.
+
+    The base class is not initialised: what it would hold is looked up in the caller's client.
+    """
+
+    def __init__(self, client: Any, http: ModuleType) -> None:
+        self._borrowed = client
+        self.http = http
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_borrowed"], name)
+
+
+class _BorrowedSync(_Borrowed, _SyncSender):
+    def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        response: httpx2.Response = self._borrowed.send(request, **options)
+        return response
+
+    def close(self) -> None:
+        self._borrowed.close()
+
+
+class _BorrowedAsync(_Borrowed, _AsyncSender):
+    async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        response: httpx2.Response = await self._borrowed.send(request, **options)
+        return response
+
+    async def aclose(self) -> None:
+        await self._borrowed.aclose()
+
+
+def sync_sender(endpoint: Endpoint, tls: Tls | None, borrowed: Any = None) -> Any:
+    """Return the httpx client for a blocking SDK client; `borrowed` is one that the caller brought."""
+    if isinstance(borrowed, _SyncSender):
+        return borrowed
+    if borrowed is not None:
+        return _view(_BorrowedSync, borrowed, "Client")
+    sender = _OwnSync(**_transport_options(endpoint, tls, "HTTPTransport"))
+    sender.http = _package(openai.DefaultHttpxClient, "Client")
+    return sender
+
+
+def async_sender(endpoint: Endpoint, tls: Tls | None, borrowed: Any = None) -> Any:
+    """Return the httpx client for an async SDK client; `borrowed` is one that the caller brought."""
+    if isinstance(borrowed, _AsyncSender):
+        return borrowed
+    if borrowed is not None:
+        return _view(_BorrowedAsync, borrowed, "AsyncClient")
+    sender = _OwnAsync(**_transport_options(endpoint, tls, "AsyncHTTPTransport"))
+    sender.http = _package(openai.DefaultAsyncHttpxClient, "AsyncClient")
+    return sender
+
+
+def _view(kind: type[_Borrowed], client: Any, base: str) -> Any:
+    http = _package(type(client), base)
+    return type(kind.__name__, (kind, getattr(http, base)), {})(client, http)
+
+
+def _package(kind: type, base: str) -> ModuleType:
+    """Return the package, httpx or httpx2, whose client class this class inherits."""
+    for one in kind.__mro__:
+        package = one.__module__.partition(".")[0]
+        if one.__name__ == base and package in ("httpx", "httpx2"):
+            return sys.modules[package]
+    raise TypeError(
+        f"Invalid `http_client` argument; expected an httpx or httpx2 {base}, not {kind.__module__}.{kind.__name__}."
+    )
+
+
+def _transport_options(endpoint: Endpoint, tls: Tls | None, transport: str) -> dict[str, Any]:
+    base = "AsyncClient" if transport.startswith("Async") else "Client"
+    client = openai.DefaultAsyncHttpxClient if base == "AsyncClient" else openai.DefaultHttpxClient
+    http = _package(client, base)
+    limits = http.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_KEEP_ALIVE,
+        keepalive_expiry=KEEP_ALIVE_SECONDS,
+    )
+    verify: Any = True if tls is None else tls.context()
+    options: dict[str, Any] = {"limits": limits, "verify": verify, "follow_redirects": False}
+    if endpoint.socket is not None:
+        return {**options, "transport": getattr(http, transport)(uds=endpoint.socket, limits=limits)}
+    # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key.
+    return {**options, "trust_env": not endpoint.is_loopback}

@@ -1,0 +1,125 @@
+"""What to do about an error, in one sentence or two: pure tables over the error and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import openai
+
+from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
+from vllm_connect.settings import Settings
+
+__all__ = ["advice", "status_advice", "status_text"]
+
+LONGEST_SERVER_TEXT = 500
+
+
+def advice(error: openai.OpenAIError, settings: Settings) -> str:
+    """Return what to do about an error of the way to the server, empty where its message says all."""
+    if isinstance(error, DeadlineExceeded):
+        return _TIMER_ADVICE[error.timer]
+    if isinstance(error, ServerUnreachable):
+        for mark, sentence in _REACH_ADVICE:
+            if mark in error.reason:
+                return sentence(settings)
+    return ""
+
+
+_TIMER_ADVICE = {
+    "connect": "Is the host up, and the port not blocked? The timer is timeouts.connect.",
+    "first_token": "It may be busy or the prompt long; the timer is timeouts.first_token.",
+    "between_tokens": "The timer is timeouts.between_tokens.",
+    "total": "For longer answers raise timeouts.total (or timeout=), or stream the answer.",
+}
+
+
+def _address_from(settings: Settings) -> str:
+    return f"The address is from {settings.origins.get('base_url', 'argument')}."
+
+
+_REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
+    (
+        "connection refused",
+        lambda settings: (
+            f"Nothing listens there: the server is not running, or still loading (wait with client.wait_until_ready() "
+            f"or `vllm-connect wait {settings.endpoint}`). {_address_from(settings)}"
+        ),
+    ),
+    ("host name is not known", lambda settings: f"Check its spelling. {_address_from(settings)}"),
+    (
+        "no such unix socket",
+        lambda settings: (
+            f"Was the server started with --uds {settings.endpoint.socket}? {_address_from(settings)}"
+        ),
+    ),
+    (
+        "certificate is not trusted",
+        lambda _settings: "For a private authority give its certificate: tls=Tls(ca='ca.pem').",
+    ),
+    (
+        "TLS failed",
+        lambda settings: (
+            f"The server may speak plain http there; then write http:// in place of https://. "
+            f"{_address_from(settings)}"
+        ),
+    ),
+    (
+        "does not speak HTTP",
+        lambda settings: (
+            "The server went away, or it speaks TLS there; then write https:// in place of http://."
+            if settings.endpoint.scheme == "http"
+            else "The server went away, or it wants a client certificate: tls=Tls(client_cert='client.pem')."
+        ),
+    ),
+)
+
+
+def status_text(body: object) -> str:
+    """Return the server's own words, wherever its body holds them; bounded, without control characters.
+
+    vLLM has three shapes: `{"error": {"message": ...}}`, `{"error": "..."}` and `{"detail": "..."}`.
+    """
+    text: Any = body
+    if isinstance(body, dict):
+        error = body.get("error", body)
+        text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    if not isinstance(text, str) or text.lstrip()[:1] == "<":
+        return ""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable[:LONGEST_SERVER_TEXT]
+
+
+def status_advice(status: int, path: str, body: object, settings: Settings) -> str:
+    """Return what to do about an error status, empty where the server's words say all."""
+    if status == 401:  # noqa: PLR2004  # an HTTP status reads best as its number
+        return _key_advice(settings)
+    if status == 404:  # noqa: PLR2004
+        if isinstance(body, dict) and "detail" in body:
+            return _route_advice(path, settings)
+        if "does not exist" in status_text(body):
+            return "client.models.list() shows the names that this server accepts."
+    return ""
+
+
+def _key_advice(settings: Settings) -> str:
+    server = settings.endpoint.origin
+    if settings.key is not None:
+        return f"{server} refused the API key from {settings.origins.get('api_key', settings.key.place)}."
+    withheld = "; ".join(f"{one.place} was not sent: {one.why}" for one in settings.withheld)
+    return (
+        f"{server} wants an API key and none was sent{f' ({withheld})' if withheld else ''}. "
+        "Set VLLM_API_KEY beside VLLM_BASE_URL, or pass api_key."
+    )
+
+
+def _route_advice(path: str, settings: Settings) -> str:
+    if "/v1" not in settings.endpoint.path:
+        return (
+            f"{settings.endpoint} has no route {path}: is the base path missing its /v1? "
+            f"{_address_from(settings)}"
+        )
+    return (
+        f"{settings.endpoint.origin} has no route {path}: a vLLM server serves either text generation or "
+        "embeddings, and some routes only with their option."
+    )
