@@ -1,0 +1,242 @@
+"""The blocking client: the SDK's own, connected to your server."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import openai
+
+from vllm_connect.client.connected import (
+    SDK_KEY,
+    SETTINGS,
+    Connected,
+    Inherited,
+    refuse_unknown_arguments,
+    request_for,
+)
+from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
+from vllm_connect.client.server import Server
+from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
+from vllm_connect.dispatch import Call, current_call, sync_sender
+from vllm_connect.endpoint import Tls
+from vllm_connect.errors import ServerUnreachable
+from vllm_connect.facts import only_base_model
+from vllm_connect.settings import Timeouts
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["OpenAI"]
+
+T = TypeVar("T")
+
+
+class OpenAI(Connected, openai.OpenAI):
+    """The official OpenAI client, set up for your vLLM server.
+
+    Everything is optional: what is not given comes from the environment (VLLM_BASE_URL, VLLM_API_KEY,
+    VLLM_MODEL and their aliases), then from `vllm-connect.toml` or `[tool.vllm-connect]`, then from the user
+    file, else it is http://localhost:8000/v1 without a key.
+
+    `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included; `profile` names a
+    table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
+    code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate.
+    All arguments of openai.OpenAI that have a meaning towards vLLM keep it. Differences: docs/deviations.md.
+
+    Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Callable[[], str] | None = None,
+        base_url: str | httpx2.URL | Sequence[str] | None = None,
+        profile: str | None = None,
+        model: str | None = None,
+        model_aliases: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+        timeout: float | httpx2.Timeout | openai.NotGiven | None = openai.NOT_GIVEN,
+        tls: Tls | None = None,
+        allow_insecure_key: bool | None = None,
+        use_openai_api_key: bool | None = None,
+        max_retries: int = openai.DEFAULT_MAX_RETRIES,
+        organization: str | None = None,
+        project: str | None = None,
+        webhook_secret: str | None = None,
+        websocket_base_url: str | httpx2.URL | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        http_client: httpx2.Client | None = None,
+        _strict_response_validation: bool = False,
+        _inherited: Inherited | None = None,
+        **sdk_arguments: Any,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name in SETTINGS}
+        refuse_unknown_arguments(sdk_arguments, set(OpenAI.__init__.__annotations__))
+        if timeouts is not None and not isinstance(timeout, openai.NotGiven):
+            raise TypeError("Give `timeout` (one number, or an httpx Timeout) or `timeouts`, not both.")
+        self._connect(arguments, _inherited)
+        api_key = arguments = None  # type: ignore[assignment]  # reports of tracebacks print the locals
+        super().__init__(
+            api_key=SDK_KEY,
+            base_url=self._settings.endpoint.base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            organization=organization,
+            project=project,
+            webhook_secret=webhook_secret,
+            websocket_base_url=websocket_base_url,
+            default_headers=default_headers,
+            default_query=default_query,
+            http_client=sync_sender(self._settings.endpoint, self._settings.tls, http_client),
+            _strict_response_validation=_strict_response_validation,
+        )
+        self._keep_platform_variables_out(organization, project, default_headers)
+
+    def copy(
+        self,
+        *,
+        api_key: str | Callable[[], str] | None = None,
+        base_url: str | httpx2.URL | openai.NotGiven | None = None,
+        model: str | None = None,
+        model_aliases: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+        timeout: float | httpx2.Timeout | openai.NotGiven | None = openai.NOT_GIVEN,
+        _extra_kwargs: Mapping[str, Any] = {},
+        **options: Any,
+    ) -> Self:
+        """Return a client with some settings changed; connections and discovered models are shared.
+
+        Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`.
+        """
+        inherited = self._inherited(
+            api_key=api_key,
+            base_url=None if isinstance(base_url, openai.NotGiven) else base_url,
+            keep_timeouts=isinstance(timeout, openai.NotGiven),
+            changes={"model": model, "model_aliases": model_aliases, "timeouts": timeouts},
+        )
+        if timeouts is not None:
+            timeout = openai.DEFAULT_TIMEOUT
+        if inherited.credentials.endpoint.socket != self._settings.endpoint.socket:
+            # A unix socket is a property of the transport, so another one needs connections of its own.
+            options.setdefault(
+                "http_client", sync_sender(inherited.settings.endpoint, inherited.settings.tls)
+            )
+        api_key = None
+        return super().copy(
+            api_key=SDK_KEY,
+            base_url=inherited.settings.endpoint.base_url,
+            timeout=timeout,
+            _extra_kwargs={**_extra_kwargs, "_inherited": inherited},
+            **options,
+        )
+
+    with_options = copy
+
+    # -- the four resources, with `model` optional
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chat completions; `model` may be left out."""
+        return Chat(self)
+
+    @cached_property
+    def completions(self) -> Completions:
+        """Text completions; `model` may be left out."""
+        return Completions(self)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """Embeddings; `model` may be left out."""
+        return Embeddings(self)
+
+    @cached_property
+    def models(self) -> Models:
+        """The served models; `retrieve` works on vLLM too."""
+        return Models(self)
+
+    @cached_property
+    def server(self) -> Server:
+        """What vLLM offers beside the OpenAI API."""
+        return Server(self)
+
+    def wait_until_ready(
+        self, timeout: float = 600.0, *, report: Callable[[Progress], None] = lambda _progress: None
+    ) -> None:
+        """Wait for a server that is still loading its model.
+
+        `timeout` is in seconds; `report` is called with Waiting and Ready, each with the seconds elapsed.
+        Raises NotReady when the time is over, and at once what waiting cannot mend, such as a wrong key.
+        """
+        last = self._driven(probe_readiness(timeout, self._clock, random.random, report))
+        if last is not None:
+            raise self._not_ready(timeout, last)
+
+    # -- one call
+
+    def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
+        """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
+        plain, call = self._begin_call(options, stream=stream)
+        discovered = self._lacks_model(plain)
+        if discovered:
+            plain.json_data = {**plain.json_data, "model": self._discovered_model(call)}
+        try:
+            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+        except openai.NotFoundError:
+            # The server was restarted with another model since it was asked.
+            model = self._discovered_model(call, again=True) if discovered else None
+            if model is None or model == plain.json_data["model"]:
+                raise
+            plain.json_data = {**plain.json_data, "model": model}
+            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+        except ServerUnreachable as error:
+            if call.timers.ready <= 0 or error.phase != "connect":
+                raise
+            self.wait_until_ready(min(call.timers.ready, call.remaining(self._clock())))
+            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+
+    def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
+        token = current_call.set(call)
+        try:
+            return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
+        except openai.OpenAIError as error:
+            happened = self._happened(error)
+            raise happened from happened.__cause__
+        finally:
+            current_call.reset(token)
+
+    def _discovered_model(self, call: Call, *, again: bool = False) -> str:
+        if self._catalogue.models is None or again:
+            self._catalogue.models = self._driven(discover_models(), call)
+        return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
+
+    def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
+        """Do the I/O of a flow: answer its questions, let its pauses pass."""
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = next(flow)
+                else:
+                    step = flow.send(self._answer(step, call or self._short_call()))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _answer(self, ask: Ask, call: Call) -> Reply:
+        try:
+            response = self._client.send(request_for(self, ask.path, own_route=ask.own_route, call=call))
+            return self._reply(response)
+        except openai.APIError as error:
+            if ask.raises:
+                raise self._explained(error) from error.__cause__
+            return self._failed_reply(error)
+
+    def _refresh_api_key(self) -> str:
+        key = self._credentials.key()
+        return "" if key is None else key.reveal()

@@ -1,0 +1,20 @@
+"""What the server was found to serve, shared by a client and its copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vllm_connect.facts import ServedModel
+
+__all__ = ["Catalogue"]
+
+
+@dataclass
+class Catalogue:
+    """The served models as last listed, None before the first time.
+
+    Mutable and shared by threads and tasks: each assignment replaces a whole frozen value, so that the worst
+    of a race is a list asked for twice.
+    """
+
+    models: tuple[ServedModel, ...] | None = None

@@ -1,0 +1,339 @@
+"""What makes an SDK client ours, the same for the blocking and the async one; no I/O.
+
+The SDK's hooks that are overridden here exist in openai 2.25 and 3.x alike; `tests/test_sdk_hooks.py` watches
+that they stay.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import openai
+
+from vllm_connect.client.catalogue import Catalogue
+from vllm_connect.discovery import Reply
+from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
+from vllm_connect.endpoint import Endpoint, Key, parse_endpoint
+from vllm_connect.errors import NotReady
+from vllm_connect.explain import advice, status_advice, status_text
+from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, timers
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["Connected", "Inherited", "request_for"]
+
+# Routes whose body names a model, which we fill in where it was left out.
+MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
+# A server that is up answers these questions in milliseconds, a busy one in seconds.
+QUESTION_SECONDS = 10.0
+# The constructor's arguments that are settings, which files and variables can give too.
+SETTINGS = frozenset(
+    {
+        "api_key",
+        "base_url",
+        "profile",
+        "model",
+        "model_aliases",
+        "timeouts",
+        "tls",
+        "allow_insecure_key",
+        "use_openai_api_key",
+    }
+)
+# Arguments of the SDK's constructor that belong to the OpenAI platform and have no meaning towards vLLM.
+PLATFORM_ARGUMENTS = frozenset({"admin_api_key", "workload_identity", "provider", "data_residency"})
+
+
+class _SdkKey(str):
+    """What the SDK believes the key to be: it never holds the real one."""
+
+    __slots__ = ()
+
+
+SDK_KEY = _SdkKey("EMPTY")
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a copy takes from the client it is made from, with the copy's own settings already in place."""
+
+    settings: Settings
+    credentials: Credentials
+    catalogue: Catalogue
+
+
+class Connected:
+    """The part of a client that knows its server: settings, key, timers, model names, explanations."""
+
+    _clock: Callable[[], float]
+    admin_api_key: str | None
+    _settings: Settings
+    _credentials: Credentials
+    _catalogue: Catalogue
+
+    # -- construction
+
+    def _connect(self, arguments: dict[str, Any], inherited: Inherited | None) -> None:
+        """Take settings, key and catalogue, before the SDK's own constructor runs."""
+        self._clock = time.monotonic
+        if inherited is not None:
+            self._settings = inherited.settings
+            self._credentials = inherited.credentials
+            self._catalogue = inherited.catalogue
+            return
+        arguments["api_key"] = key_source(arguments["api_key"])
+        self._settings = Settings.load(arguments)
+        self._credentials = Credentials(
+            self._settings.key, self._settings.endpoint, self._settings.allow_insecure_key
+        )
+        self._catalogue = Catalogue()
+
+    def _keep_platform_variables_out(
+        self, organization: str | None, project: str | None, default_headers: Mapping[str, str] | None
+    ) -> None:
+        """Undo what the SDK read from OPENAI_* variables: none of it is for a vLLM host."""
+        if self._settings.endpoint.is_openai:
+            return
+        self.organization = organization
+        self.project = project
+        self.admin_api_key = None
+        self._custom_headers: Mapping[str, str] = default_headers or {}
+
+    def _inherited(
+        self,
+        *,
+        api_key: Any,
+        base_url: Any,
+        keep_timeouts: bool,
+        changes: dict[str, Any],
+    ) -> Inherited:
+        """Return what a copy with these changes inherits; None stands for unchanged."""
+        settings = self._settings if keep_timeouts else replace(self._settings, timeouts=Timeouts())
+        settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+        endpoint = settings.endpoint if base_url is None else self._endpoint_of(base_url)
+        catalogue = self._catalogue if endpoint == settings.endpoint else Catalogue()
+        settings = replace(settings, endpoint=endpoint)
+        if api_key is None and endpoint == self._credentials.endpoint:
+            return Inherited(settings, self._credentials, catalogue)
+        source = self._credentials.source if api_key is None else key_source(api_key)
+        settings = replace(settings, key=source)
+        credentials = Credentials(source, endpoint, settings.allow_insecure_key)
+        return Inherited(settings, credentials, catalogue)
+
+    def _endpoint_of(self, base_url: Any) -> Endpoint:
+        text = str(base_url)
+        if text.rstrip("/") == self._settings.endpoint.base_url:
+            return self._settings.endpoint
+        return parse_endpoint(text)
+
+    # -- what callers read and set
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timers of this client's calls, in force unless `timeout` was given."""
+        return self._settings.timeouts
+
+    @property
+    def settings(self) -> Settings:
+        """Everything this client is set up with, and where each value came from."""
+        return self._settings
+
+    @property
+    def api_key(self) -> str:
+        """The key itself, as the SDK offers it; "EMPTY" where there is none, "" while a function gives it."""
+        if isinstance(self._credentials.source, CallableKey):
+            return ""
+        key = self._credentials.key()
+        return str(SDK_KEY) if key is None else key.reveal()
+
+    @api_key.setter
+    def api_key(self, value: str) -> None:
+        if value is not SDK_KEY:
+            self._credentials = Credentials(
+                key_source(value), self._settings.endpoint, self._settings.allow_insecure_key
+            )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._settings.endpoint}>"
+
+    # -- one call
+
+    def _begin_call(self, options: Any, *, stream: bool) -> tuple[Any, Call]:
+        """Return the options for the SDK, whose own tries and timers are off, and the call they belong to."""
+        setting = self._timeout_setting(options.timeout)
+        call = Call(
+            timers=timers(setting, streamed=stream),
+            max_retries=options.get_max_retries(self.max_retries),  # type: ignore[attr-defined]  # the SDK's
+            streamed=stream,
+            credentials=self._credentials,
+            started=self._clock(),
+        )
+        plain = options.model_copy()
+        plain.max_retries = 0
+        if isinstance(plain.timeout, Timeouts):
+            plain.timeout = openai.NOT_GIVEN
+        plain.json_data = self._with_model(plain)
+        return plain, call
+
+    def _timeout_setting(self, given: Any) -> Any:
+        """Return the most specific setting: of the call, `timeout` of the client, `timeouts` of the client."""
+        if not isinstance(given, openai.NotGiven):
+            return given
+        own: Any = self.timeout  # type: ignore[attr-defined]  # the SDK's
+        return self._settings.timeouts if own == openai.DEFAULT_TIMEOUT else own
+
+    def _with_model(self, options: Any) -> Any:
+        """Return the body with its model's alias resolved, and the model filled in where one is set."""
+        body = options.json_data
+        if not isinstance(body, dict):
+            return body
+        if isinstance(body.get("model"), str):
+            real = self._settings.model_aliases.get(body["model"])
+            return body if real is None else {**body, "model": real}
+        if self._lacks_model(options) and self._settings.model is not None:
+            name = self._settings.model
+            return {**body, "model": self._settings.model_aliases.get(name, name)}
+        return body
+
+    def _lacks_model(self, options: Any) -> bool:
+        """Whether a request needs a model and none was given; None is a choice, and vLLM accepts it."""
+        return (
+            options.method.lower() == "post"
+            and options.url in MODEL_ROUTES
+            and isinstance(options.json_data, dict)
+            and "model" not in options.json_data
+            and "model" not in (options.extra_json or {})
+        )
+
+    def _happened(self, error: openai.OpenAIError) -> BaseException:
+        """Return what really happened, explained: openai 2.x wraps every error of a transport, ours too."""
+        cause = error.__cause__
+        if type(error) in (openai.APIConnectionError, openai.APITimeoutError) and cause is not None:
+            return self._explained(cause)
+        return self._explained(error)
+
+    def _not_ready(self, timeout: float, last: str) -> NotReady:
+        server = str(self._settings.endpoint)
+        return NotReady(
+            f"{server} was not ready within {timeout:g} s; last: {last}. Large models load for many minutes: "
+            "give more time, and look at the server's own log.",
+            request=request_for(self, "/health", own_route=True, call=None),
+            server=server,
+            last=last,
+        )
+
+    def _short_call(self) -> Call:
+        """Return the call of one question to the server, which answers in moments or is not there."""
+        return Call(
+            timers=timers(QUESTION_SECONDS, streamed=False),
+            max_retries=0,
+            streamed=False,
+            credentials=self._credentials,
+            started=self._clock(),
+        )
+
+    def _reply(self, response: httpx2.Response) -> Reply:
+        """Return an answer for a flow; raises the SDK's error for an error status."""
+        if response.is_error:
+            error: openai.APIStatusError = self._make_status_error_from_response(response)  # type: ignore[attr-defined]  # the SDK's
+            raise error
+        try:
+            return Reply(response.status_code, response.json())
+        except ValueError:
+            return Reply(response.status_code)
+
+    @staticmethod
+    def _failed_reply(error: openai.APIError) -> Reply:
+        return Reply(error.status_code if isinstance(error, openai.APIStatusError) else 0, error=error)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return the error with what to do added to its message."""
+        if isinstance(error, openai.OpenAIError) and hasattr(error, "advised"):
+            explained: BaseException = error.advised(advice(error, self._settings))
+            return explained
+        return error
+
+    # -- the SDK's hooks
+
+    def _build_headers(self, options: Any, **more: Any) -> httpx2.Headers:
+        """Build the SDK's headers, with the place of the key marked; a caller's own Authorization stays."""
+        headers: httpx2.Headers = super()._build_headers(options, **more)  # type: ignore[misc]  # the SDK's
+        custom = options.headers if isinstance(options.headers, Mapping) else {}
+        given = (*self._custom_headers, *custom)
+        if not any(name.lower() == "authorization" for name in given):
+            headers["Authorization"] = KEY_GOES_HERE
+        return headers
+
+    def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
+        """Accept a request without a key: vLLM needs none unless it was started with one."""
+
+    def _build_request(self, options: Any, **more: Any) -> httpx2.Request:
+        request: httpx2.Request = super()._build_request(options, **more)  # type: ignore[misc]  # the SDK's
+        call = current_call.get()
+        if call is not None:
+            request.extensions = {**request.extensions, CALL: call}
+        return request
+
+    def _process_response(self, *, response: Any, retries_taken: int = 0, **more: Any) -> Any:
+        tries = response.extensions.get("vllm_connect_tries", retries_taken + 1)
+        return super()._process_response(  # type: ignore[misc]  # the SDK's
+            response=response, retries_taken=tries - 1, **more
+        )
+
+    def _make_status_error(self, err_msg: str, *, body: object, response: Any) -> openai.APIStatusError:
+        """Make the SDK's error for a status, with the server's words and what to do in its message."""
+        path = response.request.url.path
+        said = status_text(body)
+        parts = [err_msg if not said or said in err_msg else f"{err_msg} - {said}"]
+        todo = status_advice(response.status_code, path, body, self._settings)
+        message = " ".join([*parts, todo] if todo else parts)
+        error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
+            message, body=body, response=response
+        )
+        return error
+
+
+def key_source(api_key: Any) -> KeySource | None:
+    """Return the source of a key given by argument: a text, a function, or a source already."""
+    if api_key is None or hasattr(api_key, "load"):
+        source: KeySource | None = api_key
+        return source
+    if isinstance(api_key, Key):
+        return GivenKey(api_key, "argument `api_key`")
+    if callable(api_key):
+        return CallableKey(api_key)
+    text = str(api_key)
+    del api_key
+    if not text.strip():
+        return None
+    return GivenKey(Key(text, source="argument `api_key`"), "argument `api_key`")
+
+
+def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:
+    """Refuse arguments that the constructor does not have; those of the platform with what to use instead.
+
+    The SDK's own `copy` hands on its platform arguments as None, and private ones.
+    """
+    for name, value in given.items():
+        if value is None or isinstance(value, openai.NotGiven) or name.startswith("_"):
+            continue
+        if name in PLATFORM_ARGUMENTS:
+            raise TypeError(f"`{name}` belongs to the OpenAI platform; for that use openai.OpenAI itself.")
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        raise TypeError(f"OpenAI() has no argument `{name}`.{hint}")
+
+
+def request_for(client: Any, path: str, *, own_route: bool, call: Call | None) -> Any:
+    """Return a GET built as the SDK builds its own, with the call that it belongs to."""
+    from openai._models import FinalRequestOptions  # noqa: PLC0415  # private, the same in 2.25 and 3.x
+
+    url = f"{client.settings.endpoint.root_url}{path}" if own_route else path
+    request = client._build_request(FinalRequestOptions.construct(method="get", url=url))
+    request.extensions = {**request.extensions, CALL: call}
+    return request
