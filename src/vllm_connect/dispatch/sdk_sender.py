@@ -7,6 +7,8 @@ redirects refused, and failures typed. An answer shows the request it belongs to
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import sys
 import time
@@ -269,12 +271,24 @@ class _OwnSync(_SyncSender, openai.DefaultHttpxClient):
     def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         return openai.DefaultHttpxClient.send(self, request, **options)
 
+    def __del__(self) -> None:
+        # As the SDK's own: a client that is dropped leaves no open socket behind.
+        if not self.is_closed:
+            with contextlib.suppress(Exception):
+                self.close()
+
 
 class _OwnAsync(_AsyncSender, openai.DefaultAsyncHttpxClient):
     """An async client over the SDK's own transport, made by us."""
 
     async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         return await openai.DefaultAsyncHttpxClient.send(self, request, **options)
+
+    def __del__(self) -> None:
+        # As the SDK's own: closing needs a running loop, which may be gone by now.
+        if not self.is_closed:
+            with contextlib.suppress(Exception):
+                asyncio.get_running_loop().create_task(self.aclose())  # nobody is left to hold it
 
 
 class _Borrowed:

@@ -1,0 +1,68 @@
+"""`vllm-connect config`: every setting and where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import typer
+
+from vllm_connect.cli.options import Address, Json, Profile, Url, arguments
+from vllm_connect.cli.terminal import print_json, print_table, shown
+
+if TYPE_CHECKING:
+    from vllm_connect.settings import Settings
+
+__all__ = ["config"]
+
+Row = tuple[str, str | None, str]
+
+
+def config(address: Address = None, url: Url = None, profile: Profile = None, json: Json = False) -> None:
+    """Show every setting and where it comes from; no network, and never a key."""
+    from vllm_connect.settings import Settings  # noqa: PLC0415  # imports the SDK
+
+    settings = Settings.load(arguments(address, url, profile))
+    rows = _rows(settings)
+    if json:
+        print_json(
+            {
+                "settings": {name: {"value": value, "origin": origin} for name, value, origin in rows},
+                "withheld": [dataclasses.asdict(one) for one in settings.withheld],
+                "warnings": list(settings.warnings),
+            }
+        )
+        return
+    print_table(("setting", "value", "from"), rows)
+    for one in settings.withheld:
+        typer.echo(shown(f"not sent: the key from {one.place}, as {one.why}"))
+
+
+def _rows(settings: Settings) -> list[Row]:
+    def row(name: str, value: object) -> Row:
+        return name, None if value is None else str(value), settings.origins.get(name, "default")
+
+    timeouts = [
+        row(f"timeouts.{field.name}", getattr(settings.timeouts, field.name))
+        for field in dataclasses.fields(settings.timeouts)
+    ]
+    tls = (
+        []
+        if settings.tls is None
+        else [
+            row(f"tls.{field.name}", getattr(settings.tls, field.name))
+            for field in dataclasses.fields(settings.tls)
+        ]
+    )
+    aliases = [row(f"model_aliases.{name}", real) for name, real in settings.model_aliases.items()]
+    return [
+        row("base_url", settings.endpoint),
+        row("api_key", None if settings.key is None else "***"),
+        row("model", settings.model),
+        row("profile", settings.profile),
+        *aliases,
+        *timeouts,
+        *tls,
+        row("allow_insecure_key", settings.allow_insecure_key),
+        row("use_openai_api_key", settings.use_openai_api_key),
+    ]
