@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generate import signatures
+from generate import keys, signatures
 
 ROOT = Path(__file__).parent.parent
-GENERATED = {"src/vllm_connect/client/signatures.py": signatures.source}
+GENERATED = {
+    "docs/keys.md": keys.source,
+    "src/vllm_connect/client/signatures.py": signatures.source,
+}
 
 
 def stale() -> list[str]:

@@ -71,7 +71,8 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as cause:
         reason, _, place = str(cause).partition(" (at ")
         line = re.match(r"line (\d+)", place)
-        raise SettingsError(f"{path}{f':{line[1]}' if line else ''}: not valid TOML: {reason}.") from None
+        number = line[1] if line else len(text.splitlines())
+        raise SettingsError(f"{path}:{number}: not valid TOML: {reason}.") from None
 
 
 def _table_at(document: dict[str, Any], keys: tuple[str, ...], path: Path) -> dict[str, Any] | None:

@@ -93,10 +93,11 @@ def _judge_openai_key(
 
 @dataclass(frozen=True)
 class KeyChoice:
-    """The key that is sent, where it stands, and the keys that were found and are withheld."""
+    """The key that is sent, where it stands and why it may go; and the keys that were found and are withheld."""
 
     key: KeySource | None
     place: str
+    why: str
     withheld: tuple[WithheldKey, ...]
 
 
@@ -124,9 +125,9 @@ def choose_key(
             use_openai_api_key=use_openai_api_key,
         )
         if verdict.action == "send":
-            return KeyChoice(source, source.place, tuple(withheld))
+            return KeyChoice(source, source.place, verdict.why, tuple(withheld))
         withheld.append(WithheldKey(source.place, verdict.why))
-    return KeyChoice(None, "", tuple(withheld))
+    return KeyChoice(None, "", "", tuple(withheld))
 
 
 def _key_settings(sources: list[Layer]) -> Iterator[tuple[Layer, str]]:

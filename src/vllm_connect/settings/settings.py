@@ -30,11 +30,12 @@ class Settings:
     """Everything a client is set up with, and the origin of every value.
 
     `origins` maps a setting to where its value stands; `withheld` lists keys that were found and are not
-    sent; `warnings` what is unsafe or has no effect. Made by `Settings.load()` or `merge()`.
+    sent; `key_reason` says why the key may go to the endpoint; `warnings` what is unsafe or has no effect. Made by `Settings.load()` or `merge()`.
     """
 
     endpoint: Endpoint
     key: KeySource | None = None
+    key_reason: str = ""
     model: str | None = None
     model_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -110,6 +111,7 @@ def merge(
     unsafe = (*_readable_keys(files), *unknown_variables(environ), *_unchecked(merged.values.get("tls")))
     return Settings(
         key=choice.key,
+        key_reason=choice.why,
         withheld=choice.withheld,
         warnings=unsafe,
         origins=MappingProxyType(merged.origins),

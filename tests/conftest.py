@@ -1,0 +1,48 @@
+"""What every test starts from: a clean environment, its own home and folder, stand-in servers on real sockets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vllm_connect.simulator import Simulator
+
+DEVELOPERS_OWN = (
+    "VLLM",
+    "HOSTED_VLLM",
+    "OPENAI",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "XDG_CONFIG",
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the developer's variables, home and project files out of every test."""
+    for name in os.environ:
+        if name.upper().startswith(DEVELOPERS_OWN) and not name.startswith("VLLMCONNECT_LIVE"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+
+
+@pytest.fixture
+def server() -> Iterator[Simulator]:
+    """A stand-in server for text, with a key and two names."""
+    with Simulator(models=("sim-model", "sim-alias"), api_key="simulator-key") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def pooling() -> Iterator[Simulator]:
+    """A stand-in server for embeddings, without a key."""
+    with Simulator(kind="pooling", models=("embedder",), dimensions=8) as simulator:
+        yield simulator
