@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.callers import Caller
 from vllm_connect.simulator import Simulator
 
 DEVELOPERS_OWN = (
@@ -46,3 +47,9 @@ def pooling() -> Iterator[Simulator]:
     """A stand-in server for embeddings, without a key."""
     with Simulator(kind="pooling", models=("embedder",), dimensions=8) as simulator:
         yield simulator
+
+
+@pytest.fixture
+def caller(request: pytest.FixtureRequest) -> Caller:
+    """A maker of clients of the kind that `every_kind` asks for."""
+    return Caller(request.param)

@@ -18,7 +18,7 @@ from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.discovery import Reply
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
 from vllm_connect.endpoint import Endpoint, Key, parse_endpoint
-from vllm_connect.errors import NotReady
+from vllm_connect.errors import NotReady, SettingsError
 from vllm_connect.explain import advice, status_advice, status_text
 from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, timers
 
@@ -145,9 +145,10 @@ class Connected:
 
     @property
     def api_key(self) -> str:
-        """The key itself, as the SDK offers it; "EMPTY" where there is none, "" while a function gives it."""
-        if isinstance(self._credentials.source, CallableKey):
-            return ""
+        """The key itself, as the SDK offers it; "EMPTY" where there is none or a function gives it."""
+        # While the SDK's constructor runs it only asks whether there is one, which must not run a command.
+        if "_client" not in self.__dict__ or isinstance(self._credentials.source, CallableKey):
+            return str(SDK_KEY)
         key = self._credentials.key()
         return str(SDK_KEY) if key is None else key.reveal()
 
@@ -157,6 +158,22 @@ class Connected:
             self._credentials = Credentials(
                 key_source(value), self._settings.endpoint, self._settings.allow_insecure_key
             )
+
+    @property
+    def base_url(self) -> Any:
+        """The address as an httpx URL; assign any spelling of another one."""
+        return super().base_url  # type: ignore[misc]  # the SDK's
+
+    @base_url.setter
+    def base_url(self, url: Any) -> None:
+        inherited = self._inherited(api_key=None, base_url=url, keep_timeouts=True, changes={})
+        endpoint = inherited.settings.endpoint
+        if endpoint.socket != self._settings.endpoint.socket:
+            raise SettingsError("base_url cannot change to or from a unix socket; make another client.")
+        self._settings = inherited.settings
+        self._credentials = inherited.credentials
+        self._catalogue = inherited.catalogue
+        super(Connected, type(self)).base_url.fset(self, endpoint.base_url)  # type: ignore[misc]  # the SDK's
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.endpoint}>"

@@ -3,11 +3,11 @@
 Only type checkers import this: its names are those of the newest openai.
 """
 
-# ruff: noqa: UP006, UP035, UP045  # the SDK's own annotations, as they are
+# ruff: noqa: RUF036, UP006, UP007, UP035, UP045  # the SDK's own annotations, as they are
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Optional, TypedDict
+from typing import Dict, Iterable, List, Optional, TypedDict, Union
 
 import httpx2
 from openai._types import Body, Headers, NotGiven, Omit, Query, SequenceNotStr
@@ -48,7 +48,7 @@ class ChatParameters(TypedDict, total=False):
     safety_identifier: Optional[str] | Omit
     seed: Optional[int] | Omit
     service_tier: Optional[Literal["auto", "default", "flex", "scale", "priority", "fast"]] | Omit
-    stop: str | SequenceNotStr[str] | Omit | None
+    stop: Union[str, SequenceNotStr[str], None] | Omit
     store: Optional[bool] | Omit
     stream_options: Optional[ChatCompletionStreamOptionsParam] | Omit
     temperature: Optional[float] | Omit
@@ -62,7 +62,7 @@ class ChatParameters(TypedDict, total=False):
     extra_headers: Headers | None
     extra_query: Query | None
     extra_body: Body | None
-    timeout: float | httpx2.Timeout | NotGiven | None
+    timeout: float | httpx2.Timeout | None | NotGiven
     timeouts: Timeouts
 
 
@@ -78,7 +78,7 @@ class CompletionParameters(TypedDict, total=False):
     n: Optional[int] | Omit
     presence_penalty: Optional[float] | Omit
     seed: Optional[int] | Omit
-    stop: str | SequenceNotStr[str] | Omit | None
+    stop: Union[str, SequenceNotStr[str], None] | Omit
     stream_options: Optional[ChatCompletionStreamOptionsParam] | Omit
     suffix: Optional[str] | Omit
     temperature: Optional[float] | Omit
@@ -87,7 +87,7 @@ class CompletionParameters(TypedDict, total=False):
     extra_headers: Headers | None
     extra_query: Query | None
     extra_body: Body | None
-    timeout: float | httpx2.Timeout | NotGiven | None
+    timeout: float | httpx2.Timeout | None | NotGiven
     timeouts: Timeouts
 
 
@@ -100,5 +100,5 @@ class EmbeddingParameters(TypedDict, total=False):
     extra_headers: Headers | None
     extra_query: Query | None
     extra_body: Body | None
-    timeout: float | httpx2.Timeout | NotGiven | None
+    timeout: float | httpx2.Timeout | None | NotGiven
     timeouts: Timeouts

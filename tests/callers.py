@@ -1,0 +1,50 @@
+"""One test, every kind of client: blocking, async on asyncio, async on trio."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from vllm_connect import AsyncOpenAI, OpenAI
+
+__all__ = ["KINDS", "Caller", "every_kind"]
+
+KINDS = ("blocking", "asyncio", "trio")
+every_kind = pytest.mark.parametrize("caller", KINDS, indirect=True)
+
+
+class Caller:
+    """Makes clients of one kind and runs their calls to the end.
+
+    `run(function)` calls `function(client)` and finishes whatever it returns: an awaitable, an async
+    iterator, or a plain value; streams come back as lists.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def run(self, function: Callable[[Any], Any], **arguments: Any) -> Any:
+        """Make a client with these arguments, call the function with it, close it, return the finished value."""
+        if self.kind == "blocking":
+            with OpenAI(**arguments) as client:
+                return _drained(function(client))
+        return anyio.run(self._arun, function, arguments, backend=self.kind)
+
+    @staticmethod
+    async def _arun(function: Callable[[Any], Any], arguments: dict[str, Any]) -> Any:
+        async with AsyncOpenAI(**arguments) as client:
+            return await _adrained(function(client))
+
+
+def _drained(value: Any) -> Any:
+    return list(value) if hasattr(value, "__next__") else value
+
+
+async def _adrained(value: Any) -> Any:
+    if inspect.isawaitable(value):
+        value = await value
+    return [item async for item in value] if hasattr(value, "__anext__") else value

@@ -1,0 +1,302 @@
+"""The clients do what the SDK's do, on the four endpoints, and find the model by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+
+from tests.callers import Caller, every_kind
+from vllm_connect import AsyncOpenAI, ModelNotChosen, OpenAI, SettingsError, Timeouts
+from vllm_connect.simulator import Reply, Simulator
+
+MESSAGES: Any = [{"role": "user", "content": "Say something."}]
+KEY = "simulator-key"
+
+
+@every_kind
+def test_chat(caller: Caller, server: Simulator) -> None:
+    """A chat call without a model answers with the one served model, as the SDK's own type."""
+    answer = caller.run(
+        lambda client: client.chat.completions.create(messages=MESSAGES), base_url=server.url, api_key=KEY
+    )
+    assert isinstance(answer, openai.types.chat.ChatCompletion)
+    assert answer.model == "sim-model"
+    assert answer.choices[0].message.content
+    assert server.requests[-1].json()["model"] == "sim-model"
+
+
+@every_kind
+def test_streamed_chat(caller: Caller, server: Simulator) -> None:
+    """A stream yields the same text as the whole answer."""
+    given = {"base_url": server.url, "api_key": KEY}
+    whole = caller.run(lambda client: client.chat.completions.create(messages=MESSAGES, seed=1), **given)
+    chunks = caller.run(
+        lambda client: client.chat.completions.create(messages=MESSAGES, seed=1, stream=True), **given
+    )
+    assert all(isinstance(chunk, openai.types.chat.ChatCompletionChunk) for chunk in chunks)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+
+
+@every_kind
+def test_completions(caller: Caller, server: Simulator) -> None:
+    """Text completions, whole and streamed, work without a model."""
+    given = {"base_url": server.url, "api_key": KEY}
+    whole = caller.run(lambda client: client.completions.create(prompt="Once", seed=1), **given)
+    chunks = caller.run(lambda client: client.completions.create(prompt="Once", seed=1, stream=True), **given)
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text
+
+
+@every_kind
+def test_embeddings(caller: Caller, pooling: Simulator) -> None:
+    """Embeddings come as floats of the same value, whichever encoding carries them."""
+    given = {"base_url": pooling.url}
+    default = caller.run(lambda client: client.embeddings.create(input=["a", "b"]), **given)
+    floats = caller.run(
+        lambda client: client.embeddings.create(input=["a", "b"], encoding_format="float"), **given
+    )
+    assert [len(one.embedding) for one in default.data] == [8, 8]
+    for one, other in zip(default.data, floats.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+
+
+@every_kind
+def test_models(caller: Caller, server: Simulator) -> None:
+    """The models are listed, and one is retrieved though vLLM has no route for it."""
+    given = {"base_url": server.url, "api_key": KEY}
+    page = caller.run(lambda client: client.models.list(), **given)
+    assert [model.id for model in page.data] == ["sim-model", "sim-alias"]
+    one = caller.run(lambda client: client.models.retrieve("sim-alias"), **given)
+    assert isinstance(one, openai.types.Model)
+    assert one.id == "sim-alias"
+    with pytest.raises(openai.NotFoundError, match="Did you mean 'sim-alias'"):
+        caller.run(lambda client: client.models.retrieve("sim-alia"), **given)
+
+
+@every_kind
+def test_info(caller: Caller, server: Simulator) -> None:
+    """The server tells its version and models; where the version is hidden, it is unknown and nothing fails."""
+    given = {"base_url": server.url, "api_key": KEY}
+    facts = caller.run(lambda client: client.server.info(), **given)
+    assert facts.version == "0.32.0"
+    assert [model.id for model in facts.models] == ["sim-model", "sim-alias"]
+    assert [model.id for model in facts.base_models] == ["sim-model"]
+    listed = Reply(
+        headers={"content-type": "application/json"}, body=b'{"object":"list","data":[{"id":"m"}]}'
+    )
+    server.reply_next(listed, Reply(status=404, body=b"hidden"))
+    assert caller.run(lambda client: client.server.info(), **given).version is None
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("given", "asked", "sent"),
+    [
+        ({}, {}, "sim-model"),
+        ({"model": "sim-alias"}, {}, "sim-alias"),
+        ({"model": "sim-alias"}, {"model": "sim-model"}, "sim-model"),
+        ({"model_aliases": {"gpt-4o": "sim-alias"}}, {"model": "gpt-4o"}, "sim-alias"),
+        ({"model_aliases": {"gpt-4o": "sim-alias"}, "model": "gpt-4o"}, {}, "sim-alias"),
+        ({}, {"model": None}, None),
+        ({}, {"extra_body": {"model": "sim-alias"}}, "sim-alias"),
+    ],
+)
+def test_model_names(caller: Caller, server: Simulator, given: Any, asked: Any, sent: str | None) -> None:
+    """The model is the call's, else the client's, else the one that is served; aliases are resolved."""
+    caller.run(
+        lambda client: client.chat.completions.create(messages=MESSAGES, **asked),
+        base_url=server.url,
+        api_key=KEY,
+        **given,
+    )
+    assert server.requests[-1].json()["model"] == sent
+
+
+def _listing(*ids: str) -> Reply:
+    cards = ",".join(f'{{"id":"{name}","root":"{name}","object":"model"}}' for name in ids)
+    return Reply(
+        headers={"content-type": "application/json"}, body=f'{{"object":"list","data":[{cards}]}}'.encode()
+    )
+
+
+@every_kind
+@pytest.mark.parametrize(("served", "named"), [(("one", "two"), "one, two"), ((), "lists no model")])
+def test_model_not_chosen(caller: Caller, server: Simulator, served: tuple[str, ...], named: str) -> None:
+    """Where not exactly one base model is served, leaving the model out is an error that names them."""
+    server.reply_next(_listing(*served))
+    with pytest.raises(ModelNotChosen, match=named) as caught:
+        caller.run(
+            lambda client: client.chat.completions.create(messages=MESSAGES), base_url=server.url, api_key=KEY
+        )
+    assert isinstance(caught.value, openai.OpenAIError)
+    assert caught.value.served == served
+
+
+@every_kind
+def test_model_found_once_and_again(caller: Caller, server: Simulator) -> None:
+    """The model is asked for once, shared by copies, and again when the server no longer has it."""
+    server.reply_next(_listing("gone"))
+
+    def blocking(client: Any) -> Any:
+        client.with_options(timeout=5).chat.completions.create(messages=MESSAGES)
+        return client.chat.completions.create(messages=MESSAGES)
+
+    async def asynchronous(client: Any) -> Any:
+        await client.with_options(timeout=5).chat.completions.create(messages=MESSAGES)
+        return await client.chat.completions.create(messages=MESSAGES)
+
+    function = blocking if caller.kind == "blocking" else asynchronous
+    answer = caller.run(function, base_url=server.url, api_key=KEY)
+    assert answer.model == "sim-model"
+    assert [request.path for request in server.requests] == [
+        "/v1/models",
+        "/v1/chat/completions",
+        "/v1/models",
+        "/v1/chat/completions",
+        "/v1/chat/completions",
+    ]
+
+
+def test_sdk_helpers(server: Simulator) -> None:
+    """`parse`, `stream`, raw and streamed responses and pagination keep working, the model left out."""
+    with OpenAI(base_url=server.url, api_key=KEY) as client:
+        assert client.chat.completions.parse(messages=MESSAGES).choices[0].message.content
+        with client.chat.completions.stream(messages=MESSAGES) as stream:
+            assert stream.get_final_completion().choices[0].finish_reason == "stop"
+        raw = client.chat.completions.with_raw_response.create(messages=MESSAGES)
+        assert raw.status_code == 200
+        assert raw.parse().choices[0].message.content
+        assert (
+            client.chat.with_raw_response.completions.create(messages=MESSAGES).parse().model == "sim-model"
+        )
+        with client.chat.completions.with_streaming_response.create(messages=MESSAGES) as response:
+            assert b"sim-model" in b"".join(response.iter_bytes())
+        assert [model.id for page in client.models.list().iter_pages() for model in page] == [
+            "sim-model",
+            "sim-alias",
+        ]
+
+
+def test_multipart_and_binary(server: Simulator) -> None:
+    """Uploads of files and binary answers travel as the SDK sends and reads them."""
+    server.reply_next(
+        Reply(headers={"content-type": "application/json"}, body=b'{"text":"spoken"}'),
+        Reply(headers={"content-type": "audio/mpeg"}, body=b"\x00\x01sound"),
+    )
+    with OpenAI(base_url=server.url, api_key=KEY) as client:
+        heard = client.audio.transcriptions.create(file=("a.wav", b"RIFF...."), model="whisper")
+        assert heard.text == "spoken"
+        assert b"RIFF...." in server.requests[-1].body
+        assert (server.requests[-1].header("content-type") or "").startswith("multipart/form-data; boundary=")
+        assert client.audio.speech.create(input="x", model="tts", voice="alloy").read() == b"\x00\x01sound"
+
+
+def test_copies(server: Simulator, pooling: Simulator) -> None:
+    """Copies keep the type and what was not changed, and share connections; an address of their own is respected."""
+
+    class Ours(OpenAI):
+        pass
+
+    with Ours(base_url=server.url, api_key=KEY, model="sim-alias", timeouts=Timeouts(total=9)) as client:
+        copy = client.with_options(max_retries=0)
+        assert type(copy) is Ours
+        assert copy.copy == copy.with_options
+        assert (copy.max_retries, copy.timeouts, copy.settings.model) == (0, Timeouts(total=9), "sim-alias")
+        assert copy.api_key == KEY
+        assert client.copy(timeout=3).timeout == 3
+        assert client.copy(timeouts=Timeouts(total=1)).timeouts.total == 1
+        client.models.list()
+        copy.models.list()
+        assert server.connections == 1
+        other = client.copy(base_url=pooling.url, api_key="other")
+        assert other.server.info().models[0].id == "embedder"
+        assert pooling.requests[0].header("authorization") == "Bearer other"
+
+
+def test_changed_attributes(server: Simulator, pooling: Simulator) -> None:
+    """Assigning `api_key`, `base_url` and `timeout` works as with the SDK."""
+    with OpenAI(base_url=server.url, api_key="wrong") as client:
+        client.api_key = KEY
+        client.models.list()
+        client.base_url = pooling.url
+        client.models.list()
+        assert str(client.base_url) == f"{pooling.url}/"
+        client.timeout = 7
+        assert client.timeout == 7
+    assert len(pooling.requests) == 1
+
+
+@every_kind
+def test_key_functions(caller: Caller, server: Simulator) -> None:
+    """A function that gives the key is asked for each request, coroutine functions included."""
+    keys = iter([KEY, "wrong", KEY])
+
+    async def acurrent() -> str:
+        return next(keys)
+
+    def current() -> str:
+        return next(keys)
+
+    function = current if caller.kind == "blocking" else acurrent
+    for expected in (True, False, True):
+        call = lambda client: client.models.list()  # noqa: E731  # used three times, read once
+        if expected:
+            caller.run(call, base_url=server.url, api_key=function)
+        else:
+            with pytest.raises(
+                openai.AuthenticationError, match="refused the API key from the api_key function"
+            ):
+                caller.run(call, base_url=server.url, api_key=function)
+
+
+def test_own_http_client(server: Simulator) -> None:
+    """A caller's own http client is used for everything, with its hooks, headers and settings."""
+    seen: list[str] = []
+    http_client = openai.DefaultHttpxClient(
+        headers={"x-gateway": "yes"}, event_hooks={"request": [lambda request: seen.append(request.url.path)]}
+    )
+    with OpenAI(base_url=server.url, api_key=KEY, http_client=http_client) as client:
+        answer = client.chat.completions.create(messages=MESSAGES)
+        assert answer.choices[0].message.content
+    assert seen == ["/v1/models", "/v1/chat/completions"]
+    assert server.requests[-1].header("x-gateway") == "yes"
+    assert http_client.is_closed
+
+
+def test_wrong_arguments() -> None:
+    """A misspelt argument, one of the platform and two timeouts are refused with what to write."""
+    with pytest.raises(TypeError, match="Did you mean `base_url`"):
+        OpenAI(base_ulr="gpu1")
+    with pytest.raises(TypeError, match=r"use openai.OpenAI"):
+        OpenAI(provider=object())
+    with pytest.raises(TypeError, match="not both"):
+        OpenAI(timeout=3, timeouts=Timeouts())
+    with pytest.raises(TypeError, match="not both"), OpenAI(base_url="gpu1") as client:
+        client.chat.completions.create(messages=MESSAGES, timeout=3, timeouts=Timeouts())
+    with pytest.raises(SettingsError, match="base_url has user information"):
+        OpenAI(base_url="http://me:secret@gpu1")
+
+
+def test_patched_sdk_method(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a tracer has patched the SDK's method, our call goes through the patched one."""
+    original = openai.resources.chat.Completions.create
+    traced = []
+
+    def patched(self: Any, **parameters: Any) -> Any:
+        traced.append(parameters)
+        return original(self, **parameters)
+
+    monkeypatch.setattr(openai.resources.chat.Completions, "create", patched)
+    with OpenAI(base_url=server.url, api_key=KEY) as client:
+        client.chat.completions.create(messages=MESSAGES)
+    assert len(traced) == 1
+
+
+def test_is_an_openai_client() -> None:
+    """Every library that takes an openai client takes ours."""
+    with OpenAI() as client:
+        assert isinstance(client, openai.OpenAI)
+        assert isinstance(client.chat.completions, openai.resources.chat.Completions)
+    assert issubclass(AsyncOpenAI, openai.AsyncOpenAI)
