@@ -32,7 +32,8 @@ class Caller:
         if self.kind == "blocking":
             with OpenAI(**arguments) as client:
                 return _drained(function(client))
-        return anyio.run(self._arun, function, arguments, backend=self.kind)
+        # A closure, as the frames of the event loop are part of every traceback and hold its arguments.
+        return anyio.run(lambda: self._arun(function, arguments), backend=self.kind)
 
     @staticmethod
     async def _arun(function: Callable[[Any], Any], arguments: dict[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
 from vllm_connect.client.server import Server
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, current_call, sync_sender
-from vllm_connect.endpoint import Tls
+from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
 from vllm_connect.facts import only_base_model
 from vllm_connect.settings import Timeouts
@@ -76,11 +76,12 @@ class OpenAI(Connected, openai.OpenAI):
         **sdk_arguments: Any,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name in SETTINGS}
+        arguments["api_key"] = Hidden(api_key)
+        del api_key
         refuse_unknown_arguments(sdk_arguments, set(OpenAI.__init__.__annotations__))
         if timeouts is not None and not isinstance(timeout, openai.NotGiven):
             raise TypeError("Give `timeout` (one number, or an httpx Timeout) or `timeouts`, not both.")
         self._connect(arguments, _inherited)
-        api_key = arguments = None  # type: ignore[assignment]  # reports of tracebacks print the locals
         super().__init__(
             api_key=SDK_KEY,
             base_url=self._settings.endpoint.base_url,
@@ -113,8 +114,10 @@ class OpenAI(Connected, openai.OpenAI):
 
         Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`.
         """
+        given = Hidden(api_key)
+        del api_key
         inherited = self._inherited(
-            api_key=api_key,
+            api_key=given,
             base_url=None if isinstance(base_url, openai.NotGiven) else base_url,
             keep_timeouts=isinstance(timeout, openai.NotGiven),
             changes={"model": model, "model_aliases": model_aliases, "timeouts": timeouts},
@@ -126,7 +129,6 @@ class OpenAI(Connected, openai.OpenAI):
             options.setdefault(
                 "http_client", sync_sender(inherited.settings.endpoint, inherited.settings.tls)
             )
-        api_key = None
         return super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,

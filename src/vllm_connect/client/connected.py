@@ -10,14 +10,14 @@ import difflib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import openai
 
 from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.discovery import Reply
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
-from vllm_connect.endpoint import Endpoint, Key, parse_endpoint
+from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.errors import NotReady, SettingsError
 from vllm_connect.explain import advice, status_advice, status_text
 from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, timers
@@ -107,7 +107,7 @@ class Connected:
     def _inherited(
         self,
         *,
-        api_key: Any,
+        api_key: Hidden,
         base_url: Any,
         keep_timeouts: bool,
         changes: dict[str, Any],
@@ -118,9 +118,9 @@ class Connected:
         endpoint = settings.endpoint if base_url is None else self._endpoint_of(base_url)
         catalogue = self._catalogue if endpoint == settings.endpoint else Catalogue()
         settings = replace(settings, endpoint=endpoint)
-        if api_key is None and endpoint == self._credentials.endpoint:
+        if api_key.value is None and endpoint == self._credentials.endpoint:
             return Inherited(settings, self._credentials, catalogue)
-        source = self._credentials.source if api_key is None else key_source(api_key)
+        source = self._credentials.source if api_key.value is None else key_source(api_key)
         settings = replace(settings, key=source)
         credentials = Credentials(source, endpoint, settings.allow_insecure_key)
         return Inherited(settings, credentials, catalogue)
@@ -154,9 +154,11 @@ class Connected:
 
     @api_key.setter
     def api_key(self, value: str) -> None:
-        if value is not SDK_KEY:
+        given = Hidden(value)
+        del value
+        if given.value is not SDK_KEY:
             self._credentials = Credentials(
-                key_source(value), self._settings.endpoint, self._settings.allow_insecure_key
+                key_source(given), self._settings.endpoint, self._settings.allow_insecure_key
             )
 
     @property
@@ -166,7 +168,7 @@ class Connected:
 
     @base_url.setter
     def base_url(self, url: Any) -> None:
-        inherited = self._inherited(api_key=None, base_url=url, keep_timeouts=True, changes={})
+        inherited = self._inherited(api_key=Hidden(None), base_url=url, keep_timeouts=True, changes={})
         endpoint = inherited.settings.endpoint
         if endpoint.socket != self._settings.endpoint.socket:
             raise SettingsError("base_url cannot change to or from a unix socket; make another client.")
@@ -176,7 +178,9 @@ class Connected:
         super(Connected, type(self)).base_url.fset(self, endpoint.base_url)  # type: ignore[misc]  # the SDK's
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._settings.endpoint}>"
+        # Reports of a failed constructor print this object too.
+        server = self._settings.endpoint if "_settings" in self.__dict__ else "not set up"
+        return f"<{type(self).__name__} {server}>"
 
     # -- one call
 
@@ -315,20 +319,19 @@ class Connected:
         return error
 
 
-def key_source(api_key: Any) -> KeySource | None:
-    """Return the source of a key given by argument: a text, a function, or a source already."""
-    if api_key is None or hasattr(api_key, "load"):
-        source: KeySource | None = api_key
-        return source
-    if isinstance(api_key, Key):
-        return GivenKey(api_key, "argument `api_key`")
-    if callable(api_key):
-        return CallableKey(api_key)
-    text = str(api_key)
-    del api_key
-    if not text.strip():
-        return None
-    return GivenKey(Key(text, source="argument `api_key`"), "argument `api_key`")
+def key_source(given: Hidden) -> KeySource | None:
+    """Return the source of a key given by argument: a text, a function, or a source already.
+
+    The text is never a local variable here: its check may raise.
+    """
+    place = "argument `api_key`"
+    if isinstance(given.value, str):
+        return GivenKey(Key(given.value, source=place), place) if given.value.strip() else None
+    if given.value is None or hasattr(given.value, "load"):
+        return cast("KeySource | None", given.value)
+    if callable(given.value):
+        return CallableKey(given.value)
+    raise TypeError(f"`api_key` takes a str or a function that returns one, not {type(given.value).__name__}.")
 
 
 def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:

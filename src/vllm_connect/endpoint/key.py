@@ -8,7 +8,7 @@ from typing import Never
 
 from vllm_connect.errors import KeyRejected
 
-__all__ = ["MASK", "Key", "may_travel_in_clear"]
+__all__ = ["MASK", "Hidden", "Key", "may_travel_in_clear"]
 
 MASK = "***"
 PLACEHOLDERS = frozenset({"EMPTY"})
@@ -19,6 +19,18 @@ PLATFORM_PREFIXES = ("sk-proj-", "sk-svcacct-", "sk-admin-")
 PLATFORM_INFIX = "T3BlbkFJ"
 # Carrier-grade NAT (RFC 6598), which overlay networks use; `ipaddress` does not count it as private.
 SHARED_NETWORK = ipaddress.ip_network("100.64.0.0/10")
+
+
+class Hidden:
+    """What a caller gave as a key, not yet looked at: reports of tracebacks print every local, but not this."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return MASK
 
 
 class Key:
