@@ -138,6 +138,7 @@ def test_rejected_key_is_not_in_locals() -> None:
 
 def test_answers_show_no_key(guarded: Simulator) -> None:
     """Raw responses and streams show the request with the key masked."""
+    client: Any
     with OpenAI(base_url=guarded.url, api_key=CANARY) as client:
         raw = client.chat.completions.with_raw_response.create(messages=MESSAGES)
         stream = client.chat.completions.create(messages=MESSAGES, stream=True)

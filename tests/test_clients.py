@@ -161,6 +161,7 @@ def test_model_found_once_and_again(caller: Caller, server: Simulator) -> None:
 
 def test_sdk_helpers(server: Simulator) -> None:
     """`parse`, `stream`, raw and streamed responses and pagination keep working, the model left out."""
+    client: Any
     with OpenAI(base_url=server.url, api_key=KEY) as client:
         assert client.chat.completions.parse(messages=MESSAGES).choices[0].message.content
         with client.chat.completions.stream(messages=MESSAGES) as stream:

@@ -1,0 +1,90 @@
+"""The package itself: its names, its imports, its generated files, and the hooks of the SDK that it stands on."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+import vllm_connect
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_names() -> None:
+    """Every public name is there, and importing the package alone loads neither the SDK nor the network."""
+    for name in vllm_connect.__all__:
+        assert getattr(vllm_connect, name) is not None
+    assert set(vllm_connect.__all__) <= set(dir(vllm_connect))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = vllm_connect.nothing
+    code = "import sys, vllm_connect; assert not {'openai', 'pydantic', 'httptools'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is only in the newest environment")
+def test_generated_files_are_fresh() -> None:
+    """Generated files are what their generators make today; `./dev generate` mends it."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "generate", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert shown.returncode == 0, f"stale: {shown.stdout}{shown.stderr}"
+
+
+HOOKS = [
+    "_build_headers",
+    "_build_request",
+    "_make_status_error",
+    "_make_status_error_from_response",
+    "_process_response",
+    "_refresh_api_key",
+    "_validate_headers",
+    "base_url",
+    "copy",
+    "request",
+    "with_options",
+]
+
+
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI])
+@pytest.mark.parametrize("name", HOOKS)
+def test_sdk_hooks(kind: type[Any], name: str) -> None:
+    """The SDK still has the hooks that our clients override, and `_build_request` still reads `retries_taken`."""
+    hook = inspect.getattr_static(kind, name, None)
+    assert hook is not None
+    if name in ("_build_request", "_process_response"):
+        assert "retries_taken" in inspect.signature(getattr(kind, name)).parameters
+
+
+def test_every_argument_of_the_sdk_is_known() -> None:
+    """Each argument of the SDK's constructor is ours too, or one of the platform that is refused by name."""
+    from vllm_connect.client.connected import PLATFORM_ARGUMENTS  # noqa: PLC0415
+
+    theirs = {
+        name for name in inspect.signature(openai.OpenAI.__init__).parameters if not name.startswith("_")
+    }
+    ours = set(inspect.signature(vllm_connect.OpenAI.__init__).parameters)
+    assert theirs - {"self"} <= ours | PLATFORM_ARGUMENTS
+
+
+def test_parity() -> None:
+    """The async client has every public name of the blocking one, with the same arguments."""
+    blocking, asynchronous = vllm_connect.OpenAI, vllm_connect.AsyncOpenAI
+    for name in ("__init__", "copy", "wait_until_ready", "request"):
+        assert list(inspect.signature(getattr(blocking, name)).parameters) == list(
+            inspect.signature(getattr(asynchronous, name)).parameters
+        )
+    assert {name for name in vars(blocking) if not name.startswith("_")} == {
+        name for name in vars(asynchronous) if not name.startswith("_")
+    }

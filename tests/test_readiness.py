@@ -1,0 +1,92 @@
+"""Waiting for a server that is still loading: it refuses connections, then it is there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.callers import Caller, every_kind
+from vllm_connect import NotReady, Timeouts
+from vllm_connect.discovery import Ready, Waiting
+from vllm_connect.simulator import Reply, Simulator
+
+MESSAGES: Any = [{"role": "user", "content": "Say something."}]
+LOADING_SECONDS = 0.6
+
+
+@pytest.fixture
+def loading() -> Iterator[Simulator]:
+    """A server whose port refuses connections until it has loaded, as vLLM's does."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    server = Simulator(port=port)
+    timer = threading.Timer(LOADING_SECONDS, server.start)
+    timer.start()
+    server.promised = f"http://127.0.0.1:{port}/v1"  # type: ignore[attr-defined]  # its address before it has a socket
+    yield server
+    timer.join()
+    server.stop()
+
+
+@every_kind
+def test_wait(caller: Caller, loading: Any) -> None:
+    """Waiting ends when the server is ready, after events that say how long it took and what it answered."""
+    events: list[Any] = []
+    caller.run(lambda client: client.wait_until_ready(10, report=events.append), base_url=loading.promised)
+    assert isinstance(events[-1], Ready)
+    assert events[:-1]
+    assert all(isinstance(event, Waiting) and event.answer == "connection refused" for event in events[:-1])
+    assert [event.elapsed for event in events] == sorted(event.elapsed for event in events)
+    assert events[-1].elapsed >= LOADING_SECONDS * 0.9
+
+
+@every_kind
+def test_never_ready(caller: Caller) -> None:
+    """A server that does not become ready ends in NotReady, which openai's timeout class catches, at the time given."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(NotReady, match=r"not ready within 0.5 s; last: connection refused") as caught:
+        caller.run(lambda client: client.wait_until_ready(0.5), base_url=f"127.0.0.1:{port}")
+    assert isinstance(caught.value, openai.APITimeoutError)
+    assert 0.4 < time.monotonic() - started < 1.5
+
+
+@every_kind
+def test_gateway(caller: Caller, server: Simulator) -> None:
+    """A gateway's 503 means not yet; one that hides /health leaves the word to the models."""
+    server.reply_next(Reply(503), Reply(404))
+    events: list[Any] = []
+    caller.run(
+        lambda client: client.wait_until_ready(5, report=events.append),
+        base_url=server.url,
+        api_key="simulator-key",
+    )
+    assert [getattr(event, "answer", "ready") for event in events] == ["HTTP status 503", "ready"]
+
+
+@every_kind
+def test_what_waiting_does_not_mend(caller: Caller, server: Simulator) -> None:
+    """A wrong key ends the waiting at once, with the error it is."""
+    started = time.monotonic()
+    with pytest.raises(openai.AuthenticationError, match="refused the API key"):
+        caller.run(lambda client: client.wait_until_ready(20), base_url=server.url, api_key="wrong")
+    assert time.monotonic() - started < 3
+
+
+@every_kind
+def test_call_that_waits(caller: Caller, loading: Any) -> None:
+    """With Timeouts(ready=...) a call itself waits for a loading server; without it fails soon."""
+    answer = caller.run(
+        lambda client: client.chat.completions.create(model="sim-model", messages=MESSAGES),
+        base_url=loading.promised,
+        timeouts=Timeouts(ready=10),
+        max_retries=0,
+    )
+    assert answer.choices[0].message.content

@@ -1,0 +1,71 @@
+"""Every code block of the README is run, against stand-in servers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vllm_connect import Settings
+from vllm_connect.simulator import Simulator
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+# CI runs these two commands themselves; here they would run this test again.
+DEV_COMMANDS = {"./dev demo", "./dev test"}
+
+
+def blocks(language: str) -> list[str]:
+    """Return the blocks of one language."""
+    return [text for name, text in BLOCKS if name == language]
+
+
+def test_languages() -> None:
+    """No block is of a language that nothing below runs."""
+    assert {name for name, _ in BLOCKS} == {"python", "sh", "toml"}
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python(block: str, server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python block runs as it stands; only the address that it writes down is this test's."""
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
+    text = block.replace('"localhost:8000"', f'"127.0.0.1:{server.port}"')
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", text], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+def test_shell(line: str, server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell line is a command that works; ./dev's own are known to ./dev and run by CI."""
+    command = line.partition("#")[0].strip()
+    if command in DEV_COMMANDS:
+        assert f"\n{command.split()[1]})\n" in (ROOT / "dev").read_text(encoding="utf-8")
+        return
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
+    name, *arguments = command.split()
+    assert name == "vllm-connect"
+    ran = subprocess.run(
+        [sys.executable, "-m", "vllm_connect", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_toml(block: str) -> None:
+    """A TOML block is a settings file that loads, each of its profiles too."""
+    Path("vllm-connect.toml").write_text(block, encoding="utf-8")
+    for profile in (None, *re.findall(r"\[profiles\.(\w+)\]", block)):
+        assert Settings.load({"profile": profile}, environ={}, folder=Path.cwd(), home=Path.cwd())

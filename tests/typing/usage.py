@@ -1,0 +1,51 @@
+"""How callers use the package, as type checkers see it; checked by `./dev check`, never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import openai
+from openai import AsyncStream, Stream
+from openai.types import Completion, CreateEmbeddingResponse
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+
+from vllm_connect import AsyncOpenAI, OpenAI, Settings, Timeouts, Tls
+
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+
+
+def takes_any_openai_client(client: openai.OpenAI) -> None:
+    """As every library based on openai does."""
+
+
+def blocking() -> None:
+    client = OpenAI(
+        base_url="gpu1:8000",
+        api_key="key",
+        profile="prod",
+        model="qwen",
+        model_aliases={"gpt-4o": "qwen"},
+        timeouts=Timeouts(connect=5, first_token=600, between_tokens=120, total=None, ready=0),
+        tls=Tls(ca="ca.pem"),
+    )
+    takes_any_openai_client(client)
+    assert_type(client.chat.completions.create(messages=MESSAGES), ChatCompletion)
+    assert_type(client.chat.completions.create(model="m", messages=MESSAGES, temperature=0.5), ChatCompletion)
+    assert_type(client.chat.completions.create(messages=MESSAGES, stream=True), Stream[ChatCompletionChunk])
+    assert_type(client.completions.create(prompt="x", timeouts=Timeouts(total=5)), Completion)
+    assert_type(client.completions.create(prompt="x", stream=True), Stream[Completion])
+    assert_type(client.embeddings.create(input=["x"], timeout=3), CreateEmbeddingResponse)
+    assert_type(client.with_options(timeout=3), OpenAI)
+    assert_type(client.timeouts, Timeouts)
+    assert_type(client.settings, Settings)
+    client.wait_until_ready(30, report=print)
+    client.chat.completions.create(messages=MESSAGES, temprature=1)  # type: ignore[call-overload]  # a misspelling
+
+
+async def asynchronous() -> None:
+    client = AsyncOpenAI()
+    assert_type(await client.chat.completions.create(messages=MESSAGES), ChatCompletion)
+    stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
+    assert_type(stream, AsyncStream[ChatCompletionChunk])
+    assert_type((await client.server.info()).version, str | None)
+    await client.wait_until_ready()
