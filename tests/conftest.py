@@ -27,7 +27,7 @@ DEVELOPERS_OWN = (
 def _clean_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the developer's variables, home and project files out of every test."""
     for name in os.environ:
-        if name.upper().startswith(DEVELOPERS_OWN) and not name.startswith("VLLMCONNECT_LIVE"):
+        if name.upper().startswith(DEVELOPERS_OWN):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

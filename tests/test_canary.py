@@ -67,7 +67,7 @@ def test_client_shows_no_key(kind: type[Any], guarded: Simulator) -> None:
         anyio.run(client.close)
 
 
-FAILURES = {
+FAILURES: dict[str, Reply | Drop | Cut] = {
     "wrong key, echoed": Reply(
         401, {"content-type": "application/json"}, json.dumps({"error": f"bad {CANARY}"}).encode()
     ),

@@ -13,7 +13,9 @@ from vllm_connect import Settings
 from vllm_connect.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 # CI runs these two commands themselves; here they would run this test again.
 DEV_COMMANDS = {"./dev demo", "./dev test"}
 
@@ -68,4 +70,5 @@ def test_toml(block: str) -> None:
     """A TOML block is a settings file that loads, each of its profiles too."""
     Path("vllm-connect.toml").write_text(block, encoding="utf-8")
     for profile in (None, *re.findall(r"\[profiles\.(\w+)\]", block)):
-        assert Settings.load({"profile": profile}, environ={}, folder=Path.cwd(), home=Path.cwd())
+        settings = Settings.load({"profile": profile}, environ={}, folder=Path.cwd(), home=Path.cwd())
+        assert settings.endpoint.host

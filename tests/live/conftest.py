@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def vllm_python() -> Path:
     """The python of the environment that holds vLLM; without it every live test is skipped."""
-    python = os.environ.get("VLLMCONNECT_LIVE_PYTHON")
+    python = os.environ.get("LIVE_VLLM_PYTHON")
     if not python:
         pytest.skip("run ./dev live")
     return Path(python)

@@ -59,7 +59,7 @@ def watchdog() -> Iterator[IO[str]]:
 
 def end_group(leader: subprocess.Popen[bytes]) -> None:
     """Ask the group to end, wait for its leader, and kill what is left."""
-    signal_group(leader.pid, signal.SIGTERM)
+    leader.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         leader.wait(STOPS_WITHIN)
     # Also when the leader has ended: its children may have outlived it.

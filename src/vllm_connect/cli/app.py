@@ -26,7 +26,7 @@ for command in (demo.demo, config.config, models.models, wait.wait, simulator.si
 
 def main() -> None:
     """Run one command; exit code 0 only for success, 1 for a failure, 2 for a wrong command line."""
-    warnings.showwarning = _warn  # type: ignore[assignment]  # where a warning was raised is nothing for a terminal
+    warnings.showwarning = _warn
     try:
         app()
     except KeyboardInterrupt:
