@@ -98,7 +98,7 @@ def shape_answers(llama: LlamaForCausalLM, *, end: int, blank: list[int]) -> Non
         layer.input_layernorm.weight[0] = layer.post_attention_layernorm.weight[0] = 0
     # JSON allows white space without end, and `tool_choice="required"` call after call.
     head[blank, 0] = -3
-    head[end, 0] = 1.5
+    head[end, 0] = 0.4
 
 
 def main(directory: str) -> None:

@@ -1,0 +1,173 @@
+"""POST /v1/chat/completions."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from vllm_connect.simulator import intake, logprobs, sampling
+from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
+from vllm_connect.simulator.engine import Engine
+from vllm_connect.simulator.exchange import Answer, RecordedRequest, Stream, Work, json_response
+from vllm_connect.simulator.fields import Body
+from vllm_connect.simulator.generation import Generation, Limits, generate, randomness
+from vllm_connect.simulator.message import Delta, Message, deltas, message
+from vllm_connect.simulator.prompts import chat_prompt, chat_text, check_messages
+from vllm_connect.simulator.refusals import Refused
+from vllm_connect.simulator.speech import check_constraints, check_tools, speech
+
+Chunk = dict[str, Any]
+
+
+def answer(request: RecordedRequest, engine: Engine) -> Answer:
+    """Answer a chat request, streamed or whole."""
+    body = intake.read(request, intake.CHAT)
+    options = engine.options
+    check_messages(body["messages"])
+    engine.check_model(body["model"])
+    engine.check_admission(body["n"] or 1)
+    check_tools(body, options)
+    name = "max_tokens" if body["max_completion_tokens"] is None else "max_completion_tokens"
+    sampling.check_output_limit(body[name], name, options)
+    prompt = chat_prompt(body, options)
+    room = options.max_model_len - len(prompt)
+    limits = sampling.limits(body, room if body[name] is None else min(room, body[name]))
+    sampling.check(body, limits.max_tokens)
+    head = {
+        "id": f"chatcmpl-{intake.request_id(request, body)}",
+        "object": "chat.completion.chunk" if body["stream"] else "chat.completion",
+        "created": int(time.time()),
+        "model": engine.answering_model(body["model"]),
+    }
+    try:
+        sampling.check_in_engine(body, options)
+        check_constraints(body)
+    except Refused as refused:
+        if not body["stream"]:
+            raise
+        return refused_stream(refused)
+    generations = [
+        _generation(body, prompt, limits, engine, index)
+        for index in range(1 if body["n"] is None else body["n"])
+    ]
+    respond = _streamed if body["stream"] else _whole
+    return respond(body, head, prompt, generations, engine)
+
+
+def _generation(body: Body, prompt: list[int], limits: Limits, engine: Engine, index: int) -> Generation:
+    random = randomness(prompt, None if sampling.is_greedy(body) else body["seed"], index)
+    return generate(speech(body, engine.options, random), limits, random)
+
+
+def _work(prompt: list[int], generations: list[Generation]) -> Work:
+    return Work(len(generations), len(prompt), sum(len(generation.steps) for generation in generations))
+
+
+def _shows_metadata(body: Body, engine: Engine) -> bool:
+    """Hidden reasoning hides the tokens it is made of, once any parser is at work."""
+    has_parser = bool(engine.options.tool_call_parser or engine.options.reasoning_parser)
+    return bool(body["include_reasoning"]) or not has_parser
+
+
+def _usage(body: Body, prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
+    thought = sum(message.reasoning_tokens for message in messages)
+    generated = sum(len(message.generation.steps) for message in messages)
+    return usage(len(prompt), generated, thought if engine.options.reasoning_parser else None)
+
+
+def _whole(
+    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
+) -> Answer:
+    options = engine.options
+    messages = [message(generation, body, options) for generation in generations]
+    content = {
+        **head,
+        "choices": [_choice(index, message, body, engine) for index, message in enumerate(messages)],
+        "service_tier": None,
+        "system_fingerprint": options.fingerprint,
+        "usage": _usage(body, prompt, messages, engine),
+        "prompt_logprobs": _prompt_logprobs(body, prompt),
+        "prompt_token_ids": prompt if body["return_token_ids"] else None,
+        "prompt_text": chat_text(body, options) if body["return_prompt_text"] else None,
+        "kv_transfer_params": None,
+        "ec_transfer_params": None,
+        "metrics": None,
+    }
+    steps = max(len(generation.steps) for generation in generations)
+    return json_response(content, delay=duration(steps, options), work=_work(prompt, generations))
+
+
+def _prompt_logprobs(body: Body, prompt: list[int]) -> Any:
+    count = body["prompt_logprobs"]
+    return None if count is None else logprobs.prompt_logprobs(prompt, count)
+
+
+def _choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
+    generation, shown = message.generation, _shows_metadata(body, engine)
+    top = sampling.wanted_logprobs(body) if shown else None
+    as_ids = bool(body["return_tokens_as_token_ids"])
+    return {
+        "index": index,
+        "message": message.fields,
+        "logprobs": None if top is None else logprobs.chat(generation.ids, top, as_ids=as_ids),
+        "finish_reason": message.finish_reason,
+        "stop_reason": generation.last.stop_reason,
+        "token_ids": generation.ids if body["return_token_ids"] and shown else None,
+        "routed_experts": None,
+    }
+
+
+def _streamed(
+    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
+) -> Answer:
+    chunks = _chunks(body, head, prompt, generations, engine)
+    return Stream(paced(chunks, engine.options), work=_work(prompt, generations))
+
+
+def _chunks(
+    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
+) -> Iterator[tuple[int, Chunk]]:
+    wanted = body["stream_options"] or {}
+    with_usage = bool(wanted.get("include_usage"))
+    running = with_usage and bool(wanted.get("continuous_usage_stats"))
+    ids = prompt if body["return_token_ids"] else None
+    text = chat_text(body, engine.options) if body["return_prompt_text"] else None
+    streams = [deltas(generation, body, engine.options) for generation in generations]
+    for index in range(len(generations)):
+        delta: Chunk = {"role": "assistant", "content": ""}
+        opening: Chunk = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+        counted = {"usage": usage(len(prompt), 0)} if running else {}
+        yield (
+            int(index == 0),
+            {**head, "choices": [opening], **counted, "prompt_token_ids": ids, "prompt_text": text},
+        )
+    for place in range(max(len(stream) for stream in streams)):
+        for index, stream in enumerate(streams):
+            if place < len(stream) and (choice := _chunk_choice(index, place, stream[place], body, engine)):
+                counted = {"usage": usage(len(prompt), place + 1)} if running else {}
+                ended = choice["finish_reason"] is not None and not with_usage
+                stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
+                yield int(index == 0 and place > 0), {**head, "choices": [choice], **counted, **stamp}
+    if with_usage:
+        messages = [message(generation, body, engine.options) for generation in generations]
+        total = {
+            key: value for key, value in _usage(body, prompt, messages, engine).items() if value is not None
+        }
+        yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
+
+
+def _chunk_choice(index: int, place: int, delta: Delta, body: Body, engine: Engine) -> Chunk | None:
+    shown = _shows_metadata(body, engine)
+    top = sampling.wanted_logprobs(body) if shown else None
+    with_ids = bool(body["return_token_ids"]) and shown
+    step = delta.step
+    if delta.fields is None and delta.finish_reason is None and top is None and not with_ids:
+        return None
+    as_ids = bool(body["return_tokens_as_token_ids"])
+    return {
+        "index": index,
+        "delta": delta.fields or {},
+        "logprobs": None if top is None else logprobs.chat([step.token], top, place, as_ids=as_ids),
+        "finish_reason": delta.finish_reason,
+        **({"stop_reason": step.stop_reason} if delta.finish_reason else {}),
+        "token_ids": [step.token] if with_ids else None,
+    }

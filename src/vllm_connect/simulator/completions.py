@@ -1,0 +1,200 @@
+"""POST /v1/completions."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_connect.simulator import intake, logprobs, sampling
+from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
+from vllm_connect.simulator.engine import Engine
+from vllm_connect.simulator.exchange import Answer, RecordedRequest, Stream, Work, json_response
+from vllm_connect.simulator.fields import Body
+from vllm_connect.simulator.generation import Generation, Step, generate, randomness, spoken
+from vllm_connect.simulator.prompts import check_prompts, prompts, text_prompt
+from vllm_connect.simulator.refusals import Refused
+from vllm_connect.simulator.sampling import fit_prompt
+from vllm_connect.simulator.tokens import decode
+
+Chunk = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """One continuation of one prompt, and what of both the caller sees."""
+
+    prompt: list[int]
+    generation: Generation
+    echoed: str
+
+    def shown_prompt(self, body: Body) -> list[int]:
+        """The prompt's tokens as far as they belong to the output."""
+        return self.prompt if body["echo"] else []
+
+    def shown_steps(self, body: Body) -> tuple[Step, ...]:
+        """The steps as far as they are shown: an echo of zero tokens generates one and hides it."""
+        return () if _is_echo_only(body) else self.generation.steps
+
+
+def answer(request: RecordedRequest, engine: Engine) -> Answer:
+    """Continue one or several prompts, streamed or whole."""
+    body = intake.read(request, intake.COMPLETION)
+    body["max_tokens"] = 16 if body["max_tokens"] is None else body["max_tokens"]
+    options = engine.options
+    check_prompts("prompt", body["prompt"])
+    engine.check_model(body["model"])
+    engine.check_admission(body["n"])
+    sampling.check_output_limit(body["max_tokens"], "max_tokens", options)
+    asked = [_prompt(prompt, body, engine) for prompt in prompts(body["prompt"])]
+    for ids in asked:
+        sampling.check(body, _max_tokens(body, ids, engine))
+    head = {
+        "id": f"cmpl-{intake.request_id(request, body)}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": engine.answering_model(body["model"]),
+    }
+    try:
+        sampling.check_in_engine(body, options)
+    except Refused as refused:
+        if not body["stream"]:
+            raise
+        return refused_stream(refused)
+    sequences = [_sequence(ids, body, engine, index) for ids in asked for index in range(body["n"])]
+    return (_streamed if body["stream"] else _whole)(body, head, sequences, engine)
+
+
+def _prompt(prompt: str | list[int], body: Body, engine: Engine) -> list[int]:
+    if isinstance(prompt, str):
+        return text_prompt(prompt, body, engine.options)
+    return fit_prompt(prompt, body, engine.options, tokenized=True)
+
+
+def _is_echo_only(body: Body) -> bool:
+    return bool(body["echo"]) and body["max_tokens"] == 0
+
+
+def _max_tokens(body: Body, prompt: list[int], engine: Engine) -> int:
+    if _is_echo_only(body):
+        return 1
+    return min(int(body["max_tokens"]), engine.options.max_model_len - len(prompt))
+
+
+def _sequence(prompt: list[int], body: Body, engine: Engine, index: int) -> _Sequence:
+    random = randomness(prompt, None if sampling.is_greedy(body) else body["seed"], index)
+    limits = sampling.limits(body, _max_tokens(body, prompt, engine))
+    echoed = decode(prompt) if body["echo"] and not body["return_token_ids"] else ""
+    return _Sequence(prompt, generate(spoken(random), limits, random), echoed)
+
+
+def _usage(body: Body, sequences: list[_Sequence]) -> dict[str, Any]:
+    prompted = sum(len(sequence.prompt) for sequence in sequences[:: body["n"]])
+    return usage(prompted, sum(len(sequence.generation.steps) for sequence in sequences))
+
+
+def _work(body: Body, sequences: list[_Sequence]) -> Work:
+    counted = _usage(body, sequences)
+    return Work(len(sequences), counted["prompt_tokens"], counted["completion_tokens"])
+
+
+def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Answer:
+    content = {
+        **head,
+        "choices": [_choice(index, sequence, body) for index, sequence in enumerate(sequences)],
+        "service_tier": None,
+        "system_fingerprint": engine.options.fingerprint,
+        "usage": _usage(body, sequences),
+        "kv_transfer_params": None,
+        "ec_transfer_params": None,
+        "metrics": None,
+    }
+    steps = max((len(sequence.generation.steps) for sequence in sequences), default=0)
+    return json_response(content, delay=duration(steps, engine.options), work=_work(body, sequences))
+
+
+def _choice(index: int, sequence: _Sequence, body: Body) -> Chunk:
+    steps, last = sequence.shown_steps(body), sequence.generation.last
+    shown = sequence.shown_prompt(body) + [step.token for step in steps]
+    count = body["prompt_logprobs"]
+    if count is None and body["echo"]:
+        count = body["logprobs"]
+    with_ids = bool(body["return_token_ids"])
+    return {
+        "index": index,
+        "text": sequence.echoed + "".join(step.text for step in steps),
+        "logprobs": _logprobs(shown, body, echoes=bool(body["echo"])),
+        "finish_reason": last.finish_reason,
+        "stop_reason": last.stop_reason,
+        "token_ids": sequence.generation.ids if with_ids else None,
+        "prompt_logprobs": None if count is None else logprobs.prompt_logprobs(sequence.prompt, count),
+        "prompt_token_ids": sequence.prompt if with_ids else None,
+        "routed_experts": None,
+    }
+
+
+def _logprobs(
+    ids: list[int], body: Body, place: int = 0, offset: int = 0, *, echoes: bool = False
+) -> dict[str, Any] | None:
+    if body["logprobs"] is None:
+        return None
+    as_ids = bool(body["return_tokens_as_token_ids"])
+    return logprobs.completion(ids, body["logprobs"], place, offset, as_ids=as_ids, echoes=echoes)
+
+
+def _streamed(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Answer:
+    return Stream(paced(_chunks(body, head, sequences, engine), engine.options), work=_work(body, sequences))
+
+
+def _chunks(
+    body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine
+) -> Iterator[tuple[int, Chunk]]:
+    wanted = body["stream_options"] or {}
+    with_usage = bool(wanted.get("include_usage"))
+    running = with_usage and bool(wanted.get("continuous_usage_stats"))
+    streams = [_chunk_choices(index, sequence, body) for index, sequence in enumerate(sequences)]
+    for place in range(max((len(stream) for stream in streams), default=0)):
+        for index, (sequence, stream) in enumerate(zip(sequences, streams, strict=True)):
+            if place >= len(stream):
+                continue
+            choice = stream[place]
+            counted = {"usage": _running_usage(len(sequence.prompt), place + 1)} if running else {}
+            ended = choice["finish_reason"] is not None and not with_usage
+            stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
+            yield int(index == 0), {**head, "choices": [choice], **counted, **stamp}
+    if with_usage:
+        total = {key: value for key, value in _usage(body, sequences).items() if value is not None}
+        yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
+
+
+def _running_usage(prompted: int, generated: int) -> dict[str, Any]:
+    return {
+        "prompt_tokens": prompted,
+        "total_tokens": prompted + generated,
+        "completion_tokens": generated,
+    }
+
+
+def _chunk_choices(index: int, sequence: _Sequence, body: Body) -> list[Chunk]:
+    """The chunks of one sequence; the echoed prompt rides on the first."""
+    choices, offset = [], 0
+    with_ids = bool(body["return_token_ids"])
+    for place, step in enumerate(sequence.generation.steps):
+        first = place == 0
+        shown = sequence.shown_prompt(body) if first else []
+        shown = shown if _is_echo_only(body) else [*shown, step.token]
+        start = 0 if first else len(sequence.shown_prompt(body)) + place
+        reported = _logprobs(shown, body, start, offset, echoes=first and bool(body["echo"]))
+        offset += sum(map(len, reported["tokens"])) if reported else 0
+        text = "" if _is_echo_only(body) else step.text
+        choices.append(
+            {
+                "index": index,
+                "text": (sequence.echoed if first else "") + text,
+                "logprobs": reported,
+                "finish_reason": step.finish_reason,
+                "stop_reason": step.stop_reason,
+                "prompt_token_ids": sequence.prompt if first and with_ids else None,
+                "token_ids": [step.token] if with_ids else None,
+            }
+        )
+    return choices

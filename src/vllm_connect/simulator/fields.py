@@ -1,0 +1,208 @@
+"""Fields of a request body: what pydantic makes of a value, and what it says of a wrong one."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from vllm_connect.simulator.exchange import json_response
+from vllm_connect.simulator.refusals import Refused, error_body
+
+Body = dict[str, Any]
+Error = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a request: a row of a parameter table."""
+
+    name: str
+    kind: str
+    default: Any = None
+    nullable: bool = True
+    required: bool = False
+    least: int | None = None
+    most: int | None = None
+    literals: tuple[str, ...] = ()
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+_MAX_SHOWN_ERRORS = 10
+_MAX_SHOWN_INPUT = 200
+
+
+Number = TypeVar("Number", int, float)
+
+
+class _Wrong(Exception):
+    pass
+
+
+def parse(body: Mapping[str, Any], fields: Iterable[Field]) -> Body:
+    """The body with defaults and converted values; refuses with every wrong field listed. Extras pass."""
+    parsed, errors = dict(body), []
+    for field in fields:
+        if field.name not in body:
+            parsed[field.name] = field.default
+            errors += [missing(field.name, body)] if field.required else []
+            continue
+        try:
+            parsed[field.name] = _convert(body[field.name], field)
+        except _Wrong as wrong:
+            errors.append(_error(str(wrong), field, body[field.name]))
+    if errors:
+        raise refused(errors)
+    return parsed
+
+
+def missing(location: str, container: object) -> Error:
+    """The error of a field that is not there."""
+    return error("missing", location, container)
+
+
+def error(kind: str, location: str, value: object, message: str = "", **context: Any) -> Error:
+    """One entry of a validation error, in pydantic's words."""
+    entry: Error = {
+        "type": kind,
+        "loc": f"body.{location}" if location else "body",
+        "msg": message or MESSAGES[kind],
+        "input": _shown(value),
+    }
+    return {**entry, "ctx": context} if context else entry
+
+
+def refused(errors: list[Error]) -> Refused:
+    """The 400 that lists validation errors, ten at most."""
+    label = "error" if len(errors) == 1 else "errors"
+    lines = [f"{len(errors)} validation {label}:", *(f"  {entry}" for entry in errors[:_MAX_SHOWN_ERRORS])]
+    if len(errors) > _MAX_SHOWN_ERRORS:
+        lines.append(f"  ...and {len(errors) - _MAX_SHOWN_ERRORS} more {label}")
+    body = error_body("\n".join(lines), "Bad Request", HTTPStatus.BAD_REQUEST, errors[0]["loc"])
+    return Refused(json_response(body, status=HTTPStatus.BAD_REQUEST))
+
+
+MESSAGES = {
+    "missing": "Field required",
+    "string_type": "Input should be a valid string",
+    "list_type": "Input should be a valid list",
+    "dict_type": "Input should be a valid dictionary",
+    "model_attributes_type": "Input should be a valid dictionary or object to extract fields from",
+    "int_type": "Input should be a valid integer",
+    "int_parsing": "Input should be a valid integer, unable to parse string as an integer",
+    "int_from_float": "Input should be a valid integer, got a number with a fractional part",
+    "finite_number": "Input should be a finite number",
+    "float_type": "Input should be a valid number",
+    "float_parsing": "Input should be a valid number, unable to parse string as a number",
+    "bool_type": "Input should be a valid boolean",
+    "bool_parsing": "Input should be a valid boolean, unable to interpret input",
+    "less_than_equal": "Input should be less than or equal to {le}",
+    "greater_than_equal": "Input should be greater than or equal to {ge}",
+    "literal_error": "Input should be {expected}",
+}
+
+
+def _convert(value: Any, field: Field) -> Any:
+    if value is None and field.nullable:
+        return None
+    converted = _CONVERTERS[field.kind](value, field)
+    if field.least is not None and converted < field.least:
+        raise _Wrong("greater_than_equal")
+    if field.most is not None and converted > field.most:
+        raise _Wrong("less_than_equal")
+    return converted
+
+
+def _error(kind: str, field: Field, value: object) -> Error:
+    quoted = [f"'{literal}'" for literal in field.literals]
+    contexts: dict[str, dict[str, Any]] = {
+        "less_than_equal": {"le": field.most},
+        "greater_than_equal": {"ge": field.least},
+        "literal_error": {"expected": " or ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))},
+    }
+    context = contexts.get(kind, {})
+    return error(kind, field.name, value, MESSAGES[kind].format(**context), **context)
+
+
+def _integer(value: Any, _: Field) -> int:
+    match value:
+        case int():
+            return int(value)
+        case float() if not math.isfinite(value):
+            raise _Wrong("finite_number")
+        case float() if not value.is_integer():
+            raise _Wrong("int_from_float")
+        case float():
+            return int(value)
+        case str():
+            return _parsed(value, int, "int_parsing")
+        case _:
+            raise _Wrong("int_type")
+
+
+def _number(value: Any, _: Field) -> float:
+    match value:
+        case int() | float():
+            return float(value)
+        case str():
+            return _parsed(value, float, "float_parsing")
+        case _:
+            raise _Wrong("float_type")
+
+
+def _parsed(value: str, convert: Callable[[str], Number], kind: str) -> Number:
+    try:
+        return convert(value)
+    except ValueError:
+        raise _Wrong(kind) from None
+
+
+def _boolean(value: Any, _: Field) -> bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str | int | float):
+        raise _Wrong("bool_type")
+    converted = _BOOLEANS.get(str(value).lower())
+    if converted is None:
+        raise _Wrong("bool_parsing")
+    return converted
+
+
+def _literal(value: Any, field: Field) -> Any:
+    if value not in field.literals:
+        raise _Wrong("literal_error")
+    return value
+
+
+def _instance(type_: type, kind: str) -> Callable[[Any, Field], Any]:
+    def check(value: Any, _: Field) -> Any:
+        if not isinstance(value, type_):
+            raise _Wrong(kind)
+        return value
+
+    return check
+
+
+_CONVERTERS: dict[str, Callable[[Any, Field], Any]] = {
+    "any": lambda value, _: value,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "literal": _literal,
+    "string": _instance(str, "string_type"),
+    "list": _instance(list, "list_type"),
+    "object": _instance(dict, "dict_type"),
+}
+
+
+def _shown(value: object) -> str:
+    """A value as an error shows it: containers by size, long texts cut."""
+    match value:
+        case list() | dict():
+            return f"<{type(value).__name__} of {len(value)} items>"
+        case _:
+            text = str(value)
+            return text if len(text) <= _MAX_SHOWN_INPUT else text[:_MAX_SHOWN_INPUT] + "...[truncated]"

@@ -1,0 +1,104 @@
+"""What a server says about itself: models, version, health, load, metrics, its routes."""
+
+import time
+from collections.abc import Iterable
+from uuid import uuid4
+
+from vllm_connect.simulator.engine import Engine
+from vllm_connect.simulator.exchange import (
+    Answer,
+    RecordedRequest,
+    empty_response,
+    json_response,
+    text_response,
+)
+
+
+def models(_: RecordedRequest, engine: Engine) -> Answer:
+    """GET /v1/models: every alias, then every adapter."""
+    options = engine.options
+    base = [_card(name, options.models[0], None, options.max_model_len) for name in options.models]
+    adapters = [_card(name, path, options.models[0], None) for name, path in engine.adapters.items()]
+    return json_response({"object": "list", "data": base + adapters})
+
+
+def version(_: RecordedRequest, engine: Engine) -> Answer:
+    """GET /version."""
+    return json_response({"version": engine.options.version})
+
+
+def health(_: RecordedRequest, __: Engine) -> Answer:
+    """GET /health and /ping: healthy as long as it answers, asleep or not."""
+    return empty_response()
+
+
+def load(_: RecordedRequest, engine: Engine) -> Answer:
+    """GET /load: what is under way, if the server was told to track it."""
+    tracked = engine.running if engine.options.enable_server_load_tracking else 0
+    return json_response({"server_load": tracked})
+
+
+def metrics(_: RecordedRequest, engine: Engine) -> Answer:
+    """GET /metrics: the gauges and counters that clients look at."""
+    text = "".join(_family(name, kind, rows) for name, kind, rows in _families(engine))
+    return text_response(text.encode(), b"text/plain; version=1.0.0; charset=utf-8")
+
+
+def _card(name: str, root: str, parent: str | None, max_model_len: int | None) -> dict[str, object]:
+    now = int(time.time())
+    permission = {
+        "id": f"modelperm-{uuid4().hex[:16]}",
+        "object": "model_permission",
+        "created": now,
+        "allow_create_engine": False,
+        "allow_sampling": True,
+        "allow_logprobs": True,
+        "allow_search_indices": False,
+        "allow_view": True,
+        "allow_fine_tuning": False,
+        "organization": "*",
+        "group": None,
+        "is_blocking": False,
+    }
+    return {
+        "id": name,
+        "object": "model",
+        "created": now,
+        "owned_by": "vllm",
+        "root": root,
+        "parent": parent,
+        "max_model_len": max_model_len,
+        "permission": [permission],
+    }
+
+
+Rows = list[tuple[dict[str, str], float]]
+
+
+def _families(engine: Engine) -> Iterable[tuple[str, str, Rows]]:
+    label = {"engine": "0", "model_name": engine.options.models[0]}
+    states = {"awake": None, "weights_offloaded": 1, "discard_all": 2}
+    return (
+        ("vllm:num_requests_running", "gauge", [(label, 0 if engine.sleep_level else engine.running)]),
+        ("vllm:num_requests_waiting", "gauge", [(label, engine.running if engine.sleep_level else 0)]),
+        ("vllm:kv_cache_usage_perc", "gauge", [(label, min(1.0, engine.running / 256))]),
+        (
+            "vllm:engine_sleep_state",
+            "gauge",
+            [
+                ({**label, "sleep_state": name}, float(engine.sleep_level == level))
+                for name, level in states.items()
+            ],
+        ),
+        ("vllm:prompt_tokens_total", "counter", [(label, engine.totals["prompt"])]),
+        ("vllm:generation_tokens_total", "counter", [(label, engine.totals["generation"])]),
+        ("vllm:request_success_total", "counter", [(label, engine.totals["finished"])]),
+    )
+
+
+def _family(name: str, kind: str, rows: Rows) -> str:
+    lines = [f"# HELP {name} {name.removeprefix('vllm:')}", f"# TYPE {name} {kind}"]
+    for labels, value in rows:
+        shown = ",".join(f'{key}="{text}"' for key, text in labels.items())
+        lines.append(f"{name}{{{shown}}} {float(value)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,73 @@
+"""From a request's bytes to its checked parameters."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from vllm_connect.simulator import fields, parameters, rules
+from vllm_connect.simulator.exchange import RecordedRequest, json_response
+from vllm_connect.simulator.fields import Body, Field
+from vllm_connect.simulator.refusals import Refused, error_body
+from vllm_connect.simulator.rules import Rule
+
+
+class Contract(NamedTuple):
+    """What a route takes: the name of its body in /openapi.json, its fields, the rules over all of them."""
+
+    name: str
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...] = ()
+
+
+CHAT = Contract("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
+COMPLETION = Contract("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
+EMBEDDING = Contract("EmbeddingCompletionRequest", parameters.EMBEDDING, rules.POOLING)
+TOKENIZE = Contract("TokenizeCompletionRequest", parameters.TOKENIZE, rules.TOKENIZE)
+DETOKENIZE = Contract("DetokenizeRequest", parameters.DETOKENIZE)
+
+_UNSUPPORTED_MEDIA = (
+    "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed",
+    "Bad Request",
+    400,
+)
+
+
+def read(request: RecordedRequest, contract: Contract) -> Body:
+    """The checked body of a request."""
+    media = (request.header("content-type") or "").lower().partition(";")[0].strip()
+    if media != "application/json":
+        raise Refused(json_response(error_body(*_UNSUPPORTED_MEDIA), status=400))
+    body = _parsed(request.body)
+    rules.check(_with_tool_choice(body), contract.rules)
+    return fields.parse(_with_tool_choice(body), contract.fields)
+
+
+def request_id(request: RecordedRequest, body: Mapping[str, Any]) -> str:
+    """The id a reply is named by: the caller's header, else the body's, else a new one."""
+    return request.header("x-request-id") or body.get("request_id") or uuid4().hex
+
+
+def _parsed(data: bytes) -> Body:
+    if not data:
+        raise fields.refused([fields.missing("", None)])
+    try:
+        body = json.loads(data)
+    except json.JSONDecodeError as broken:
+        context = {"error": broken.msg}
+        raise fields.refused(
+            [fields.error("json_invalid", str(broken.pos), {}, "JSON decode error", **context)]
+        ) from None
+    except ValueError:
+        detail = {"detail": "There was an error parsing the body"}
+        raise Refused(json_response(detail, status=400)) from None
+    if body is None:
+        raise fields.refused([fields.missing("", None)])
+    if not isinstance(body, dict):
+        raise fields.refused([fields.error("model_attributes_type", "", body)])
+    return body
+
+
+def _with_tool_choice(body: Body) -> Body:
+    """Tools without a choice mean that the model chooses."""
+    return {**body, "tool_choice": "auto"} if body.get("tools") and "tool_choice" not in body else body

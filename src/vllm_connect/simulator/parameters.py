@@ -1,0 +1,179 @@
+"""The request parameters of each route as tables, in the order vLLM 0.32 declares them."""
+
+from vllm_connect.simulator.fields import Field
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+def _flag(name: str, *, default: bool = False, nullable: bool = False) -> Field:
+    return Field(name, "boolean", default, nullable=nullable)
+
+
+def _texts(*names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, "string") for name in names)
+
+
+def _numbers(*names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, "number") for name in names)
+
+
+def _objects(*names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, "object") for name in names)
+
+
+_TRUNCATION = (
+    Field("truncate_prompt_tokens", "integer", least=-1, most=_MOST),
+    Field("truncation_side", "literal", literals=("left", "right")),
+)
+
+_SAMPLING = (
+    _flag("use_beam_search"),
+    Field("top_k", "integer"),
+    *_numbers("min_p", "repetition_penalty"),
+    _flag("watermarking", nullable=True),
+    Field("length_penalty", "number", 1.0, nullable=False),
+    Field("stop_token_ids", "list", ()),
+    _flag("include_stop_str_in_output"),
+    _flag("ignore_eos"),
+    Field("min_tokens", "integer", 0, nullable=False),
+    _flag("skip_special_tokens", default=True),
+    _flag("spaces_between_special_tokens", default=True),
+    *_TRUNCATION,
+    Field("prompt_logprobs", "integer"),
+    Field("logprob_token_ids", "list"),
+    Field("allowed_token_ids", "list"),
+    Field("bad_words", "list", (), nullable=False),
+)
+
+_CONTROL = (
+    Field("structured_outputs", "object"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    *_texts("request_id", "session_id"),
+    _flag("return_tokens_as_token_ids", nullable=True),
+    _flag("return_token_ids", nullable=True),
+    Field("routed_experts_prompt_start", "integer", 0, nullable=False, least=0),
+    _flag("return_token_offsets", nullable=True),
+    Field("mm_payload", "any"),
+    _flag("return_mm_kwargs", nullable=True),
+    *_texts("cache_salt"),
+    *_objects("kv_transfer_params", "ec_transfer_params", "vllm_xargs", "repetition_detection"),
+    Field("stream_interval", "integer", least=1),
+)
+
+_TEMPLATE = (
+    Field("chat_template", "string"),
+    *_objects("chat_template_kwargs", "media_io_kwargs", "mm_processor_kwargs"),
+)
+
+CHAT = (
+    Field("messages", "list", nullable=False, required=True),
+    *_texts("model"),
+    *_numbers("frequency_penalty"),
+    *_objects("logit_bias"),
+    _flag("logprobs", nullable=True),
+    Field("top_logprobs", "integer", 0),
+    Field("max_tokens", "integer"),
+    Field("max_completion_tokens", "integer"),
+    Field("n", "integer", 1),
+    *_numbers("presence_penalty"),
+    Field("response_format", "any"),
+    Field("seed", "integer", least=_LEAST, most=_MOST),
+    Field("stop", "any", ()),
+    _flag("stream", nullable=True),
+    *_objects("stream_options"),
+    *_numbers("temperature", "top_p"),
+    Field("tools", "list"),
+    Field("tool_choice", "any", "none"),
+    Field(
+        "reasoning_effort", "literal", literals=("none", "minimal", "low", "medium", "high", "xhigh", "max")
+    ),
+    Field("thinking_token_budget", "integer"),
+    _flag("include_reasoning", default=True),
+    _flag("parallel_tool_calls", default=True, nullable=True),
+    *_texts("user"),
+    *_SAMPLING,
+    _flag("echo"),
+    _flag("add_generation_prompt", default=True),
+    _flag("continue_final_message"),
+    _flag("add_special_tokens"),
+    Field("documents", "list"),
+    *_TEMPLATE,
+    _flag("return_prompt_text", nullable=True),
+    *_CONTROL,
+)
+
+COMPLETION = (
+    *_texts("model"),
+    Field("prompt", "any"),
+    _flag("echo", nullable=True),
+    *_numbers("frequency_penalty"),
+    *_objects("logit_bias"),
+    Field("logprobs", "integer"),
+    Field("max_tokens", "integer", 16),
+    Field("n", "integer", 1, nullable=False),
+    *_numbers("presence_penalty"),
+    Field("seed", "integer", least=_LEAST, most=_MOST),
+    Field("stop", "any", ()),
+    _flag("stream", nullable=True),
+    *_objects("stream_options"),
+    *_texts("suffix"),
+    *_numbers("temperature", "top_p"),
+    *_texts("user"),
+    *_SAMPLING,
+    Field("prompt_embeds", "any"),
+    _flag("add_special_tokens", default=True),
+    Field("response_format", "any"),
+    Field("thinking_token_budget", "integer"),
+    *_CONTROL,
+)
+
+_POOLING = (
+    *_texts("model", "user"),
+    *_TRUNCATION,
+    Field("padding", "literal", literals=("max_length", "do_not_pad")),
+    *_texts("request_id"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    *_objects("mm_processor_kwargs"),
+    *_texts("cache_salt"),
+    _flag("add_special_tokens", default=True),
+    _flag("use_activation", nullable=True),
+)
+
+_ENCODING = (
+    Field(
+        "encoding_format",
+        "literal",
+        "float",
+        nullable=False,
+        literals=("float", "base64", "bytes", "bytes_only"),
+    ),
+    Field(
+        "embed_dtype",
+        "literal",
+        "float32",
+        nullable=False,
+        literals=("float32", "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2"),
+    ),
+    Field("endianness", "literal", "native", nullable=False, literals=("native", "big", "little")),
+)
+
+EMBEDDING = (
+    *_POOLING,
+    Field("input", "any"),
+    Field("messages", "any"),
+    *_ENCODING,
+    Field("dimensions", "integer"),
+)
+
+TOKENIZE = (
+    *_texts("model", "prompt"),
+    Field("messages", "list"),
+    _flag("add_special_tokens", nullable=True),
+    _flag("return_token_strs", nullable=True),
+    _flag("add_generation_prompt", default=True),
+    _flag("continue_final_message"),
+    *_TEMPLATE,
+    Field("tools", "list"),
+)
+
+DETOKENIZE = (*_texts("model"), Field("tokens", "list", nullable=False, required=True))

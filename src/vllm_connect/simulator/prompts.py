@@ -1,0 +1,167 @@
+"""Prompts: what a request asks, as the tokens the model would see."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vllm_connect.simulator import fields
+from vllm_connect.simulator.fields import Error
+from vllm_connect.simulator.options import Options
+from vllm_connect.simulator.refusals import Refusal
+from vllm_connect.simulator.sampling import check_text_length, fit_prompt
+from vllm_connect.simulator.tokens import TURN_BEGIN, TURN_END, encode
+
+Body = Mapping[str, Any]
+
+# The message shapes vLLM tries in turn, each with the fields it misses in a message without a role.
+_MESSAGE_SHAPES = (
+    ("ChatCompletionDeveloperMessageParam", ("role",)),
+    ("ChatCompletionSystemMessageParam", ("role",)),
+    ("ChatCompletionUserMessageParam", ("role",)),
+    ("ChatCompletionAssistantMessageParam", ("role",)),
+    ("ChatCompletionToolMessageParam", ("role", "tool_call_id")),
+    ("ChatCompletionFunctionMessageParam", ("name", "role")),
+    ("CustomChatCompletionMessageParam", ("role",)),
+    ("Message", ("author", "role")),
+)
+
+_TEXT_PARTS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "thinking": "thinking",
+}
+_MEDIA_PARTS = frozenset(
+    (
+        "image_url",
+        "input_image",
+        "image_pil",
+        "image_embeds",
+        "audio_url",
+        "input_audio",
+        "audio_embeds",
+        "video_url",
+        "video_embeds",
+    )
+)
+_UNKNOWN_PART = Refusal("Unknown part type: {kind}")
+_NOT_MULTIMODAL = Refusal("{model} is not a multimodal model")
+_NO_MESSAGES = Refusal("list index out of range")
+
+
+def check_messages(messages: Sequence[Any]) -> None:
+    """Refuse messages that are no objects or have no role."""
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise fields.refused(_not_a_message(place, message))
+        if not isinstance(message.get("role"), str):
+            raise fields.refused(_without_role(place, message))
+
+
+def chat_text(body: Body, options: Options) -> str:
+    """The conversation as the chat template renders it."""
+    messages = body["messages"]
+    if not messages:
+        raise _NO_MESSAGES
+    turns = [
+        f"{TURN_BEGIN}{message['role']}\n{content(message, options)}{TURN_END}\n" for message in messages
+    ]
+    if body.get("tools"):
+        names = " ".join(tool["function"]["name"] for tool in body["tools"])
+        turns.insert(0, f"{TURN_BEGIN}tools\n{names}{TURN_END}\n")
+    if body.get("continue_final_message"):
+        return "".join(turns).removesuffix(f"{TURN_END}\n")
+    return "".join(turns) + (f"{TURN_BEGIN}assistant\n" if body["add_generation_prompt"] else "")
+
+
+def content(message: Mapping[str, Any], options: Options) -> str:
+    """A message's text: its parts in lines, its tool calls spelled out."""
+    said = message.get("content")
+    calls = [str(call.get("function", "")) for call in message.get("tool_calls") or ()]
+    if not isinstance(said, list):
+        return "\n".join([*([said] if isinstance(said, str) else []), *calls])
+    return "\n".join([*(_part_text(part, options) for part in said), *calls])
+
+
+def chat_prompt(body: Body, options: Options) -> list[int]:
+    """The tokens of a conversation, within the context."""
+    return text_prompt(chat_text(body, options), body, options)
+
+
+def text_prompt(text: str, body: Body, options: Options) -> list[int]:
+    """The tokens of a text, within the context."""
+    check_text_length(text, body, options)
+    return fit_prompt(encode(text), body, options, tokenized=False)
+
+
+def is_token_ids(value: object) -> bool:
+    """Whether this is one prompt given as token ids."""
+    return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
+
+
+def check_prompts(name: str, value: object) -> None:
+    """Refuse what is neither a text, nor token ids, nor a list of one of these."""
+    if isinstance(value, str) or is_token_ids(value):
+        return
+    if not isinstance(value, list):
+        list_error = fields.error("list_type", name, value)
+        raise fields.refused([list_error, list_error, fields.error("string_type", name, value), list_error])
+    if not (all(isinstance(item, str) for item in value) or all(is_token_ids(item) for item in value)):
+        raise fields.refused(_mixed(name, value))
+
+
+def prompts(value: Any) -> list[str | list[int]]:
+    """One prompt or several, as a list."""
+    return [value] if isinstance(value, str) or is_token_ids(value) else list(value)
+
+
+def _part_text(part: Any, options: Options) -> str:
+    if isinstance(part, str):
+        return part
+    kind = part.get("type")
+    if kind in _TEXT_PARTS:
+        return str(part.get(_TEXT_PARTS[kind], ""))
+    if kind in _MEDIA_PARTS:
+        raise _NOT_MULTIMODAL(model=options.models[0])
+    raise _UNKNOWN_PART(kind=kind)
+
+
+def _not_a_message(place: int, message: object) -> list[Error]:
+    return [
+        fields.error(
+            "model_attributes_type" if shape == "Message" else "dict_type",
+            f"messages.{place}.{shape}",
+            message,
+        )
+        for shape, _ in _MESSAGE_SHAPES
+    ]
+
+
+def _without_role(place: int, message: Mapping[str, Any]) -> list[Error]:
+    return [
+        fields.missing(f"messages.{place}.{shape}.{name}", message)
+        for shape, names in _MESSAGE_SHAPES
+        for name in names
+        if name not in message
+    ]
+
+
+def _mixed(name: str, value: Sequence[Any]) -> list[Error]:
+    return [
+        *(
+            fields.error("int_parsing" if isinstance(item, str) else "int_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if type(item) is not int
+        ),
+        *(
+            fields.error("list_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if not isinstance(item, list)
+        ),
+        fields.error("string_type", name, value),
+        *(
+            fields.error("string_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if not isinstance(item, str)
+        ),
+    ]

@@ -1,0 +1,190 @@
+"""Rules over whole request bodies that vLLM checks before it looks at single fields."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from vllm_connect.simulator.refusals import Refusal
+
+Body = Mapping[str, Any]
+
+
+class Rule(NamedTuple):
+    """A way for a body to be wrong, and what is said then."""
+
+    is_broken: Callable[[Body], object]
+    refusal: Refusal
+    shown: str | None = None
+    """The parameter whose value the text shows."""
+
+
+def _not_a_number(name: str) -> Rule:
+    return Rule(
+        lambda body: body.get(name) is not None and not isinstance(body[name], int | float),
+        Refusal(f"`{name}` must be an integer.", name),
+        name,
+    )
+
+
+def _below(name: str) -> Rule:
+    return Rule(
+        lambda body: body.get(name) is not None and body[name] < 0 and body[name] != -1,
+        Refusal(f"`{name}` must be a positive value or -1.", name),
+        name,
+    )
+
+
+def _constraints(body: Body, names: tuple[str, ...]) -> int:
+    given = body.get("structured_outputs")
+    return sum(given.get(name) is not None for name in names) if isinstance(given, dict) else 0
+
+
+def _schema_is_missing(body: Body) -> bool:
+    wanted = body.get("response_format")
+    return isinstance(wanted, dict) and wanted.get("type") == "json_schema" and not wanted.get("json_schema")
+
+
+def _unknown_choice(body: Body) -> bool:
+    choice = body.get("tool_choice")
+    return choice is not None and choice not in ("none", "auto", "required") and not isinstance(choice, dict)
+
+
+def _unmatched_choice(body: Body) -> bool:
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict):
+        return False
+    wanted = (choice.get("function") or {}).get("name")
+    return all((tool.get("function") or {}).get("name") != wanted for tool in body.get("tools") or ())
+
+
+_STREAM_OPTIONS = Rule(
+    lambda body: body.get("stream_options") and not body.get("stream"),
+    Refusal("Stream options can only be defined when `stream=True`.", "stream_options"),
+)
+_PROMPT_LOGPROBS = (
+    _not_a_number("prompt_logprobs"),
+    Rule(
+        lambda body: body.get("stream") and (body.get("prompt_logprobs") or 0) != 0,
+        Refusal("`prompt_logprobs` are not available when `stream=True`.", "prompt_logprobs"),
+    ),
+    _below("prompt_logprobs"),
+)
+_ONE_CONSTRAINT = (
+    "You can only use one kind of constraints for structured outputs ('json', 'regex' or 'choice')."
+)
+_NO_SCHEMA = Rule(
+    _schema_is_missing,
+    Refusal(
+        "When response_format type is 'json_schema', the 'json_schema' field must be provided.",
+        "response_format",
+    ),
+)
+_CACHE_SALT = Rule(
+    lambda body: body.get("cache_salt") == "",
+    Refusal("Parameter 'cache_salt' must be a non-empty string if provided.", "cache_salt"),
+)
+_BOTH_ENDS = Rule(
+    lambda body: body.get("continue_final_message") and body.get("add_generation_prompt"),
+    Refusal("Cannot set both `continue_final_message` and `add_generation_prompt` to True."),
+)
+
+CHAT: Final = (
+    _BOTH_ENDS,
+    Rule(
+        lambda body: body.get("tools") == [],
+        Refusal(
+            "`tools` must not be an empty array. Either provide at least one tool or omit the field entirely.",
+            "tools",
+        ),
+    ),
+    Rule(
+        lambda body: body.get("tool_choice") not in (None, "none") and body.get("tools") is None,
+        Refusal("When using `tool_choice`, `tools` must be set.", "tool_choice"),
+    ),
+    Rule(
+        _unknown_choice,
+        Refusal(
+            "Invalid value for `tool_choice`: {tool_choice}! Only named tools,"
+            ' "none", "auto" or "required" are supported.',
+            "tool_choice",
+        ),
+    ),
+    Rule(
+        _unmatched_choice,
+        Refusal(
+            "The tool specified in `tool_choice` does not match any of the specified `tools`", "tool_choice"
+        ),
+    ),
+    Rule(lambda body: _constraints(body, ("json", "regex", "choice")) > 1, Refusal(_ONE_CONSTRAINT)),
+    Rule(
+        lambda body: body.get("logprob_token_ids") and not body.get("logprobs"),
+        Refusal("when using `logprob_token_ids`, `logprobs` must be set to true.", "logprob_token_ids"),
+    ),
+    *_PROMPT_LOGPROBS,
+    _not_a_number("top_logprobs"),
+    _below("top_logprobs"),
+    Rule(
+        lambda body: body.get("top_logprobs") and not body.get("logprobs"),
+        Refusal("when using `top_logprobs`, `logprobs` must be set to true.", "top_logprobs"),
+    ),
+    _NO_SCHEMA,
+    _STREAM_OPTIONS,
+    _CACHE_SALT,
+)
+
+COMPLETION: Final = (
+    Rule(
+        lambda body: body.get("prompt") in (None, "") and not body.get("prompt_embeds"),
+        Refusal("Either prompt or prompt_embeds must be provided and non-empty.", "prompt"),
+    ),
+    Rule(
+        lambda body: (
+            isinstance(body.get("prompt"), list)
+            and len(body["prompt"]) > _MAX_PROMPTS
+            and not all(type(item) is int for item in body["prompt"])
+        ),
+        Refusal(
+            "prompt list length {prompt_length} exceeds the maximum allowed count of 1024. To increase this limit,"
+            " set the VLLM_MAX_COMPLETION_PROMPTS environment variable.",
+            "prompt",
+        ),
+    ),
+    _STREAM_OPTIONS,
+    *_PROMPT_LOGPROBS,
+    _not_a_number("logprobs"),
+    _below("logprobs"),
+    Rule(
+        lambda body: _constraints(body, ("json", "regex", "choice")) > 1,
+        Refusal(_ONE_CONSTRAINT, "structured_outputs"),
+    ),
+    _NO_SCHEMA,
+    _CACHE_SALT,
+    Rule(
+        lambda body: body.get("stream") and body.get("use_beam_search"),
+        Refusal("Streaming is not currently supported with beam search"),
+    ),
+)
+_MAX_PROMPTS = 1024
+
+POOLING: Final = (
+    Rule(
+        lambda body: "normalize" in body,
+        Refusal("Parameter `normalize` was removed; use `use_activation` instead.", "normalize"),
+    ),
+    _BOTH_ENDS,
+    _CACHE_SALT,
+)
+
+TOKENIZE: Final = (_BOTH_ENDS,)
+
+
+def check(body: Body, rules: tuple[Rule, ...]) -> None:
+    """Refuse a body by the first rule it breaks."""
+    for rule in rules:
+        if rule.is_broken(body):
+            value = body.get(rule.shown) if rule.shown else None
+            prompt = body.get("prompt")
+            raise rule.refusal(
+                value=value,
+                tool_choice=body.get("tool_choice"),
+                prompt_length=len(prompt) if isinstance(prompt, list) else 0,
+            )

@@ -1,0 +1,175 @@
+"""The sampling parameters of a request, checked as vLLM's engine checks them."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from vllm_connect.simulator.generation import Limits
+from vllm_connect.simulator.options import Options
+from vllm_connect.simulator.refusals import PROMPT_TOO_LONG, TEXT_TOO_LONG, TOO_MANY_TOKENS, Refusal
+from vllm_connect.simulator.tokens import MAX_CHARACTERS, SIZE
+
+Body = Mapping[str, Any]
+
+
+class Range(NamedTuple):
+    """A range rule: what holds, and what is said when it does not."""
+
+    name: str
+    holds: Callable[[Any], bool]
+    text: str
+    names_parameter: bool = False
+
+
+_MOST_PENALTY = _MOST_TEMPERATURE = 2
+
+RANGES: Final = (
+    Range("presence_penalty", lambda value: abs(value) <= _MOST_PENALTY, "must be in [-2, 2], got {value}."),
+    Range("frequency_penalty", lambda value: abs(value) <= _MOST_PENALTY, "must be in [-2, 2], got {value}."),
+    Range("repetition_penalty", math.isfinite, "must be a finite number, got {value}."),
+    Range("repetition_penalty", lambda value: value > 0, "must be greater than zero, got {value}."),
+    Range("temperature", math.isfinite, "must be a finite number, got {value}.", names_parameter=True),
+    Range(
+        "temperature", lambda value: value >= 0, "must be non-negative, got {value}.", names_parameter=True
+    ),
+    Range(
+        "temperature",
+        lambda value: value <= _MOST_TEMPERATURE,
+        "must be in [0, 2], got {value}.",
+        names_parameter=True,
+    ),
+    Range("top_p", lambda value: 0 < value <= 1, "must be in (0, 1], got {value}.", names_parameter=True),
+    Range("top_k", lambda value: value >= -1, "must be 0 (disable), or at least 1, got {value}."),
+    Range("min_p", lambda value: 0 <= value <= 1, "must be in [0, 1], got {value}."),
+    Range("max_tokens", lambda value: value >= 1, "must be at least 1, got {value}.", names_parameter=True),
+    Range("min_tokens", lambda value: value >= 0, "must be greater than or equal to 0, got {value}."),
+)
+
+_N_TOO_SMALL = Refusal("n must be at least 1, got {n}.", "n")
+_N_TOO_LARGE = Refusal(
+    "n must be at most 16384, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable.",
+    "n",
+)
+_N_GREEDY = Refusal("n must be 1 when using greedy sampling, got {n}.")
+_MIN_ABOVE_MAX = Refusal("min_tokens must be less than or equal to max_tokens={most}, got {least}.")
+_EMPTY_STOP = Refusal("stop cannot contain an empty string.")
+_MAX_LOGPROBS = Refusal(
+    "Requested sample logprobs of {count}, which is greater than max allowed: {limit}", "logprobs"
+)
+_MAX_PROMPT_LOGPROBS = Refusal(
+    "Requested prompt logprobs of {count}, which is greater than max allowed: {limit}", "prompt_logprobs"
+)
+_NO_ALLOWED_TOKENS = Refusal("allowed_token_ids is not None and empty!", "allowed_token_ids")
+_TOKEN_OUTSIDE = Refusal("allowed_token_ids contains out-of-vocab token id!", "allowed_token_ids")
+_BIAS_OUTSIDE = Refusal(
+    "token_id(s) {ids} in logit_bias contain out-of-vocab token ids. Vocabulary size: {size}", "logit_bias"
+)
+_MAX_N = 16384
+_GREEDY_BELOW = 1e-5
+
+
+def check_output_limit(requested: int | None, parameter: str, options: Options) -> None:
+    """Refuse an output limit that no prompt could leave room for."""
+    if requested is not None and requested > options.max_model_len:
+        text = TOO_MANY_TOKENS.format(parameter=parameter, tokens=requested, limit=options.max_model_len)
+        raise Refusal(text, parameter)(value=requested)
+
+
+def check_text_length(text: str, body: Body, options: Options) -> None:
+    """Refuse a text too long to be worth tokenizing."""
+    most = options.max_model_len * MAX_CHARACTERS
+    if body.get("truncate_prompt_tokens") is None and len(text) > most:
+        raise TEXT_TOO_LONG(value=len(text), limit=options.max_model_len, count=len(text), most=most)
+
+
+def fit_prompt(
+    ids: list[int], body: Body, options: Options, *, tokenized: bool, reserve: int = 1
+) -> list[int]:
+    """The prompt's tokens, truncated where asked for; refuses a prompt beyond the context."""
+    kept = body.get("truncate_prompt_tokens")
+    if kept is not None:
+        kept = options.max_model_len - reserve if kept < 0 else kept
+        ids = ids[:kept] if body.get("truncation_side") == "right" else ids[max(0, len(ids) - kept) :]
+    limit = options.max_model_len
+    if len(ids) > limit:
+        # The tokenizer stops one token behind the limit, so the count of a longer text is only a floor.
+        count = len(ids) if tokenized else limit + 1
+        shown = f"at least {count}" if count == limit + 1 else str(count)
+        raise PROMPT_TOO_LONG(value=count, limit=limit, count=shown)
+    return ids
+
+
+def check(body: Body, max_tokens: int) -> None:
+    """Refuse sampling parameters outside their ranges, in vLLM's order and words."""
+    _check_sequences(body)
+    values = {**body, "max_tokens": max_tokens}
+    for rule in RANGES:
+        value = values.get(rule.name)
+        if value is not None and not rule.holds(value):
+            text = f"{rule.name} {rule.text.format(value=value)}"
+            raise Refusal(text, rule.name if rule.names_parameter else None)(
+                value=value if rule.names_parameter else None
+            )
+    if body["min_tokens"] > max_tokens:
+        raise _MIN_ABOVE_MAX(most=max_tokens, least=body["min_tokens"])
+    if "" in stop_strings(body):
+        raise _EMPTY_STOP
+    if is_greedy(body) and (body["n"] or 1) > 1:
+        raise _N_GREEDY(n=body["n"])
+
+
+def is_greedy(body: Body) -> bool:
+    """Whether sampling takes the likeliest token each time."""
+    return body["temperature"] is not None and body["temperature"] < _GREEDY_BELOW
+
+
+def stop_strings(body: Body) -> tuple[str, ...]:
+    """The stop strings, one or several."""
+    stop = body["stop"] or ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def wanted_logprobs(body: Body) -> int | None:
+    """How many alternatives each token comes with; None for no logprobs at all."""
+    if isinstance(body["logprobs"], bool) or body["logprobs"] is None:
+        return (body.get("top_logprobs") or 0) if body["logprobs"] else None
+    return int(body["logprobs"])
+
+
+def limits(body: Body, max_tokens: int) -> Limits:
+    """What ends each sequence of this request."""
+    return Limits(
+        max_tokens,
+        body["min_tokens"],
+        stop_strings(body),
+        frozenset(body["stop_token_ids"] or ()),
+        body["include_stop_str_in_output"],
+        body["ignore_eos"],
+    )
+
+
+def _check_sequences(body: Body) -> None:
+    n = 1 if body["n"] is None else body["n"]
+    if n < 1:
+        raise _N_TOO_SMALL(n=n)
+    if n > _MAX_N:
+        raise _N_TOO_LARGE(n=n)
+
+
+def check_in_engine(body: Body, options: Options) -> None:
+    """Refuse what vLLM's engine refuses, which a stream only learns after its 200."""
+    for refusal, count in (
+        (_MAX_LOGPROBS, wanted_logprobs(body)),
+        (_MAX_PROMPT_LOGPROBS, body["prompt_logprobs"]),
+    ):
+        wanted = SIZE if count == -1 else count
+        if wanted is not None and wanted > options.max_logprobs:
+            raise refusal(value=wanted, count=wanted, limit=options.max_logprobs)
+    outside = [int(number) for number in body["logit_bias"] or () if not 0 <= int(number) < SIZE]
+    if outside:
+        raise _BIAS_OUTSIDE(value=outside, ids=outside, size=SIZE)
+    allowed = body["allowed_token_ids"]
+    if allowed is not None and not allowed:
+        raise _NO_ALLOWED_TOKENS(value=allowed)
+    if allowed and any(not 0 <= number < SIZE for number in allowed):
+        raise _TOKEN_OUTSIDE(value=allowed)
