@@ -17,6 +17,7 @@ from vllm_connect.simulator.exchange import (
     Stream,
     Work,
     status_line,
+    text_response,
 )
 
 IDLE_SECONDS: Final = 5.0
@@ -157,17 +158,24 @@ class Connection(asyncio.Protocol):
             self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.transport.close)
 
     async def _answer(self, request: RecordedRequest, *, keeps: bool) -> None:
-        answer = self._service.answer(request)
-        match answer:
-            case Drop():
-                await asyncio.sleep(answer.delay)
+        match self._decide(request):
+            case Drop(delay):
+                await asyncio.sleep(delay)
                 self.transport.close()
-            case Cut():
-                self.transport.write(answer.body)
-                await asyncio.sleep(answer.after)
+            case Cut(body, after):
+                self.transport.write(body)
+                await asyncio.sleep(after)
                 self.transport.close()
-            case _:
+            case answer:
                 await self._work(answer, request, keeps=keeps)
+
+    def _decide(self, request: RecordedRequest) -> Answer:
+        try:
+            return self._service.answer(request)
+        except Exception as error:  # noqa: BLE001 - a bug in here must reach the caller as vLLM's own bugs do
+            context = {"message": "The simulator failed to answer", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return text_response(b"Internal Server Error", b"text/plain; charset=utf-8", status=500)
 
     async def _work(self, answer: Response | Stream, request: RecordedRequest, *, keeps: bool) -> None:
         done = False

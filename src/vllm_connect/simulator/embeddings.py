@@ -15,7 +15,7 @@ from vllm_connect.simulator.exchange import Answer, RecordedRequest, Work, json_
 from vllm_connect.simulator.fields import Body
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.prompts import chat_text, check_messages, check_prompts, prompts
-from vllm_connect.simulator.refusals import NO_DIMENSIONS, NO_POOLING_MODEL
+from vllm_connect.simulator.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, refuse
 from vllm_connect.simulator.sampling import check_text_length, fit_prompt
 from vllm_connect.simulator.tokens import BEGIN, END, encode
 
@@ -27,7 +27,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Answer:
     inputs = read_inputs(body, options)
     check_model(body["model"], engine)
     if body["dimensions"] is not None:
-        raise NO_DIMENSIONS(model=options.models[0], dimensions=body["dimensions"])
+        raise refuse(NO_DIMENSIONS, model=options.models[0], dimensions=body["dimensions"])
     vectors = [embed(tuple(ids), options.dimensions) for ids in inputs]
     prompted = sum(map(len, inputs))
     content = {
@@ -47,7 +47,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Answer:
 def check_model(name: str | None, engine: Engine) -> None:
     """Refuse a model that is not served, in the words of the pooling routes."""
     if name and name not in engine.options.models and name not in engine.adapters:
-        raise NO_POOLING_MODEL(model=name)
+        raise refuse(NO_POOLING_MODEL, model=name)
 
 
 def read_inputs(body: Body, options: Options) -> list[list[int]]:

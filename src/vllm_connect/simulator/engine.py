@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vllm_connect.simulator.exchange import Work
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import BUSY, NO_MODEL
+from vllm_connect.simulator.refusals import BUSY, NO_MODEL, refuse
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Engine:
     def check_model(self, name: str | None) -> None:
         """Refuse a model that is not served; none named is the first one."""
         if name and name not in self.options.models and name not in self.adapters:
-            raise NO_MODEL(model=name, aliases=", ".join(self.options.models))
+            raise refuse(NO_MODEL, model=name, aliases=", ".join(self.options.models))
 
     def answering_model(self, name: str | None) -> str:
         """The name a reply carries: the adapter asked for, else always the first alias."""
@@ -37,7 +37,7 @@ class Engine:
         """Refuse what the queue limit does not hold; each of `n` sequences takes a place."""
         limit = self.options.max_num_queued_reqs
         if limit is not None and self.running + sequences > limit:
-            raise BUSY
+            raise refuse(BUSY)
 
     def begin(self, work: Work) -> None:
         """Count work that starts."""

@@ -6,7 +6,7 @@ from typing import Any
 from vllm_connect.simulator import fields
 from vllm_connect.simulator.fields import Error
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import Refusal
+from vllm_connect.simulator.refusals import Refusal, refuse
 from vllm_connect.simulator.sampling import check_text_length, fit_prompt
 from vllm_connect.simulator.tokens import TURN_BEGIN, TURN_END, encode
 
@@ -62,7 +62,7 @@ def chat_text(body: Body, options: Options) -> str:
     """The conversation as the chat template renders it."""
     messages = body["messages"]
     if not messages:
-        raise _NO_MESSAGES
+        raise refuse(_NO_MESSAGES)
     turns = [
         f"{TURN_BEGIN}{message['role']}\n{content(message, options)}{TURN_END}\n" for message in messages
     ]
@@ -122,8 +122,8 @@ def _part_text(part: Any, options: Options) -> str:
     if kind in _TEXT_PARTS:
         return str(part.get(_TEXT_PARTS[kind], ""))
     if kind in _MEDIA_PARTS:
-        raise _NOT_MULTIMODAL(model=options.models[0])
-    raise _UNKNOWN_PART(kind=kind)
+        raise refuse(_NOT_MULTIMODAL, model=options.models[0])
+    raise refuse(_UNKNOWN_PART, kind=kind)
 
 
 def _not_a_message(place: int, message: object) -> list[Error]:

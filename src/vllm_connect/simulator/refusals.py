@@ -41,14 +41,15 @@ class Refusal:
     param: str | None = None
     """`param` where the text does not show it."""
 
-    def __call__(self, *, value: Any = None, **names: Any) -> Refused:
-        """Make the exception to raise, the text filled in."""
-        message = self.text.format(**names) if names else self.text
-        shown = [f"parameter={self.parameter}"] if self.parameter else []
-        shown += [f"value={value}"] if value is not None else []
-        message = f"{message} ({', '.join(shown)})" if shown else message
-        body = error_body(message, self.kind, self.status, self.parameter or self.param)
-        return Refused(json_response(body, status=self.status), message)
+
+def refuse(refusal: Refusal, *, value: Any = None, **names: Any) -> Refused:
+    """Make the exception to raise, the text filled in."""
+    message = refusal.text.format(**names) if names else refusal.text
+    shown = [f"parameter={refusal.parameter}"] if refusal.parameter else []
+    shown += [f"value={value}"] if value is not None else []
+    message = f"{message} ({', '.join(shown)})" if shown else message
+    body = error_body(message, refusal.kind, refusal.status, refusal.parameter or refusal.param)
+    return Refused(json_response(body, status=refusal.status), message)
 
 
 UNAUTHORIZED: Final = {"error": "Unauthorized"}

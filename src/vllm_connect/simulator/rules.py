@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from vllm_connect.simulator.refusals import Refusal
+from vllm_connect.simulator.refusals import Refusal, refuse
 
 Body = Mapping[str, Any]
 
@@ -183,7 +183,8 @@ def check(body: Body, rules: tuple[Rule, ...]) -> None:
         if rule.is_broken(body):
             value = body.get(rule.shown) if rule.shown else None
             prompt = body.get("prompt")
-            raise rule.refusal(
+            raise refuse(
+                rule.refusal,
                 value=value,
                 tool_choice=body.get("tool_choice"),
                 prompt_length=len(prompt) if isinstance(prompt, list) else 0,

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from vllm_connect.simulator.generation import Limits
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import PROMPT_TOO_LONG, TEXT_TOO_LONG, TOO_MANY_TOKENS, Refusal
+from vllm_connect.simulator.refusals import PROMPT_TOO_LONG, TEXT_TOO_LONG, TOO_MANY_TOKENS, Refusal, refuse
 from vllm_connect.simulator.tokens import MAX_CHARACTERS, SIZE
 
 Body = Mapping[str, Any]
@@ -72,14 +72,14 @@ def check_output_limit(requested: int | None, parameter: str, options: Options) 
     """Refuse an output limit that no prompt could leave room for."""
     if requested is not None and requested > options.max_model_len:
         text = TOO_MANY_TOKENS.format(parameter=parameter, tokens=requested, limit=options.max_model_len)
-        raise Refusal(text, parameter)(value=requested)
+        raise refuse(Refusal(text, parameter), value=requested)
 
 
 def check_text_length(text: str, body: Body, options: Options) -> None:
     """Refuse a text too long to be worth tokenizing."""
     most = options.max_model_len * MAX_CHARACTERS
     if body.get("truncate_prompt_tokens") is None and len(text) > most:
-        raise TEXT_TOO_LONG(value=len(text), limit=options.max_model_len, count=len(text), most=most)
+        raise refuse(TEXT_TOO_LONG, value=len(text), limit=options.max_model_len, count=len(text), most=most)
 
 
 def fit_prompt(
@@ -95,7 +95,7 @@ def fit_prompt(
         # The tokenizer stops one token behind the limit, so the count of a longer text is only a floor.
         count = len(ids) if tokenized else limit + 1
         shown = f"at least {count}" if count == limit + 1 else str(count)
-        raise PROMPT_TOO_LONG(value=count, limit=limit, count=shown)
+        raise refuse(PROMPT_TOO_LONG, value=count, limit=limit, count=shown)
     return ids
 
 
@@ -107,15 +107,15 @@ def check(body: Body, max_tokens: int) -> None:
         value = values.get(rule.name)
         if value is not None and not rule.holds(value):
             text = f"{rule.name} {rule.text.format(value=value)}"
-            raise Refusal(text, rule.name if rule.names_parameter else None)(
-                value=value if rule.names_parameter else None
-            )
+            if rule.names_parameter:
+                raise refuse(Refusal(text, rule.name), value=value)
+            raise refuse(Refusal(text))
     if body["min_tokens"] > max_tokens:
-        raise _MIN_ABOVE_MAX(most=max_tokens, least=body["min_tokens"])
+        raise refuse(_MIN_ABOVE_MAX, most=max_tokens, least=body["min_tokens"])
     if "" in stop_strings(body):
-        raise _EMPTY_STOP
+        raise refuse(_EMPTY_STOP)
     if is_greedy(body) and (body["n"] or 1) > 1:
-        raise _N_GREEDY(n=body["n"])
+        raise refuse(_N_GREEDY, n=body["n"])
 
 
 def is_greedy(body: Body) -> bool:
@@ -151,9 +151,9 @@ def limits(body: Body, max_tokens: int) -> Limits:
 def _check_sequences(body: Body) -> None:
     n = 1 if body["n"] is None else body["n"]
     if n < 1:
-        raise _N_TOO_SMALL(n=n)
+        raise refuse(_N_TOO_SMALL, n=n)
     if n > _MAX_N:
-        raise _N_TOO_LARGE(n=n)
+        raise refuse(_N_TOO_LARGE, n=n)
 
 
 def check_in_engine(body: Body, options: Options) -> None:
@@ -164,12 +164,12 @@ def check_in_engine(body: Body, options: Options) -> None:
     ):
         wanted = SIZE if count == -1 else count
         if wanted is not None and wanted > options.max_logprobs:
-            raise refusal(value=wanted, count=wanted, limit=options.max_logprobs)
+            raise refuse(refusal, value=wanted, count=wanted, limit=options.max_logprobs)
     outside = [int(number) for number in body["logit_bias"] or () if not 0 <= int(number) < SIZE]
     if outside:
-        raise _BIAS_OUTSIDE(value=outside, ids=outside, size=SIZE)
+        raise refuse(_BIAS_OUTSIDE, value=outside, ids=outside, size=SIZE)
     allowed = body["allowed_token_ids"]
     if allowed is not None and not allowed:
-        raise _NO_ALLOWED_TOKENS(value=allowed)
+        raise refuse(_NO_ALLOWED_TOKENS, value=allowed)
     if allowed and any(not 0 <= number < SIZE for number in allowed):
-        raise _TOKEN_OUTSIDE(value=allowed)
+        raise refuse(_TOKEN_OUTSIDE, value=allowed)
