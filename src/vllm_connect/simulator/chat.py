@@ -68,7 +68,7 @@ def _shows_metadata(body: Body, engine: Engine) -> bool:
     return bool(body["include_reasoning"]) or not has_parser
 
 
-def _usage(body: Body, prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
+def _usage(prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
     thought = sum(message.reasoning_tokens for message in messages)
     generated = sum(len(message.generation.steps) for message in messages)
     return usage(len(prompt), generated, thought if engine.options.reasoning_parser else None)
@@ -84,7 +84,7 @@ def _whole(
         "choices": [_choice(index, message, body, engine) for index, message in enumerate(messages)],
         "service_tier": None,
         "system_fingerprint": options.fingerprint,
-        "usage": _usage(body, prompt, messages, engine),
+        "usage": _usage(prompt, messages, engine),
         "prompt_logprobs": _prompt_logprobs(body, prompt),
         "prompt_token_ids": prompt if body["return_token_ids"] else None,
         "prompt_text": chat_text(body, options) if body["return_prompt_text"] else None,
@@ -149,9 +149,7 @@ def _chunks(
                 yield int(index == 0 and place > 0), {**head, "choices": [choice], **counted, **stamp}
     if with_usage:
         messages = [message(generation, body, engine.options) for generation in generations]
-        total = {
-            key: value for key, value in _usage(body, prompt, messages, engine).items() if value is not None
-        }
+        total = {key: value for key, value in _usage(prompt, messages, engine).items() if value is not None}
         yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
 
 
