@@ -47,6 +47,7 @@ HOOKS = [
     "_build_request",
     "_make_status_error",
     "_make_status_error_from_response",
+    "_prepare_options",
     "_process_response",
     "_refresh_api_key",
     "_validate_headers",

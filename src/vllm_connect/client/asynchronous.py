@@ -243,6 +243,10 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
                 raise self._explained(error) from error.__cause__
             return self._failed_reply(error)
 
+    async def _prepare_options(self, options: Any) -> Any:
+        """Leave the key to dispatch: the SDK would ask a function for it here, a second time per request."""
+        return options
+
     async def _refresh_api_key(self) -> str:
         key = await self._credentials.akey()
         return "" if key is None else key.reveal()

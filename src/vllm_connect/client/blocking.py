@@ -239,6 +239,10 @@ class OpenAI(Connected, openai.OpenAI):
                 raise self._explained(error) from error.__cause__
             return self._failed_reply(error)
 
+    def _prepare_options(self, options: Any) -> Any:
+        """Leave the key to dispatch: the SDK would ask a function for it here, a second time per request."""
+        return options
+
     def _refresh_api_key(self) -> str:
         key = self._credentials.key()
         return "" if key is None else key.reveal()

@@ -54,12 +54,12 @@ class Credentials:
 
 def wants_key(headers: MutableMapping[str, str]) -> bool:
     """Whether the key belongs on a request: the caller set no Authorization of its own."""
-    return headers.get("authorization") == KEY_GOES_HERE
+    return headers.get("Authorization") == KEY_GOES_HERE
 
 
 def put_key(headers: MutableMapping[str, str], key: Key | None) -> None:
     """Write the key in its place, or take the place away where there is none."""
     if key is None:
-        del headers["authorization"]
+        del headers["Authorization"]
     else:
-        headers["authorization"] = f"Bearer {key.reveal()}"
+        headers["Authorization"] = f"Bearer {key.reveal()}"
