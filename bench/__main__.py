@@ -46,7 +46,9 @@ def imports() -> bool:
         print(f"import {name:16} {seconds * 1000:7.0f} ms CPU")
     extra = medians["ours"] - medians["openai"]
     verdict = "kept" if extra <= IMPORT_ALLOWANCE else "BROKEN"
-    print(f"`from vllm_connect import OpenAI` costs `import openai` {extra * 1000:+.0f} ms; at most +50: {verdict}")
+    print(
+        f"`from vllm_connect import OpenAI` costs `import openai` {extra * 1000:+.0f} ms; at most +50: {verdict}"
+    )
     return extra <= IMPORT_ALLOWANCE
 
 
@@ -81,7 +83,9 @@ def calls() -> None:
     assert len({text for pair in rounds for _, text in pair}) == 1, "the answers differ"
     one = statistics.median(cpu for (cpu, _), _ in rounds)
     other = statistics.median(cpu for _, (cpu, _) in rounds)
-    print(f"small chat call    openai {one * 1e6:5.0f} us CPU, ours {other * 1e6:5.0f}: ratio {other / one:.2f}")
+    print(
+        f"small chat call    openai {one * 1e6:5.0f} us CPU, ours {other * 1e6:5.0f}: ratio {other / one:.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,22 +10,27 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.live.servers import Certificates, Options, Server
+from tests.live.servers import READY_WITHIN, Certificates, Options, Server
 
 HERE = Path(__file__).parent
-TEST_WITHIN = 60
+TEST_WITHIN = 60.0
 
 Launch = Callable[[Options], Server]
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly's shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Time live tests without their fixtures, and put first what needs a server that is still loading."""
+    """Time live tests without their fixtures, and put first those that want a server while it is loading."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            # Starting servers has a deadline of its own.
-            item.add_marker(pytest.mark.timeout(TEST_WITHIN, func_only=True))
-    items.sort(key=lambda item: "cold_server" not in getattr(item, "fixturenames", ()))
+            within = READY_WITHIN if wants_cold_server(item) else TEST_WITHIN
+            # Fixtures that start servers have a deadline of their own.
+            item.add_marker(pytest.mark.timeout(within, func_only=True))
+    items.sort(key=wants_cold_server, reverse=True)
+
+
+def wants_cold_server(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "cold_server" in item.fixturenames
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -104,15 +109,23 @@ def started_chat_server(
 
 
 @pytest.fixture
-def cold_server(started_chat_server: Server) -> Server:
-    """The chat server while it is still loading: for one test of a run, which is run first."""
-    assert not started_chat_server.is_ready(), "it is cold only once; start another one by `launch`"
-    return started_chat_server
+def cold_server(started_chat_server: Server, launch: Launch) -> Iterator[Server]:
+    """A chat server with a key that is still loading: the shared one in the first such test, then one of its own."""
+    if not started_chat_server.is_ready():
+        yield started_chat_server
+        return
+    own = launch(started_chat_server.options)
+    yield own
+    own.stop()
 
 
 @pytest.fixture(scope="session")
 def chat_server(started_chat_server: Server) -> Server:
-    """A chat server with a key, two names for its model, and tools."""
+    """A chat server with a key, two names for its model, and tools.
+
+    An answer means nothing, differs with the question, is the same at temperature 0, and ends after some 20 to 100
+    tokens. One that a schema binds ends if the schema has an end: an `enum` or a boolean, but not any number or text.
+    """
     return ready_for_chat(started_chat_server)
 
 

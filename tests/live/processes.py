@@ -58,15 +58,11 @@ def watchdog() -> Iterator[IO[str]]:
 
 
 def end_group(leader: subprocess.Popen[bytes]) -> None:
-    """Ask the group to end, wait for its leader, and kill what is left."""
+    """Ask the leader to end its children and itself, and kill what is left after that."""
+    # The leader alone: children that ended before it could wait for them would stay as zombies in a container.
     leader.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         leader.wait(STOPS_WITHIN)
-    # Also when the leader has ended: its children may have outlived it.
-    signal_group(leader.pid, signal.SIGKILL)
-    leader.wait()
-
-
-def signal_group(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()

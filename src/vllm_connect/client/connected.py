@@ -331,7 +331,9 @@ def key_source(given: Hidden) -> KeySource | None:
         return cast("KeySource | None", given.value)
     if callable(given.value):
         return CallableKey(given.value)
-    raise TypeError(f"`api_key` takes a str or a function that returns one, not {type(given.value).__name__}.")
+    raise TypeError(
+        f"`api_key` takes a str or a function that returns one, not {type(given.value).__name__}."
+    )
 
 
 def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from vllm_connect.endpoint import Endpoint, Key
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.settings import CallableKey, GivenKey, KeySource
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["KEY_GOES_HERE", "Credentials"]
 
@@ -52,14 +55,18 @@ class Credentials:
         return await anyio.to_thread.run_sync(self.key)
 
 
-def wants_key(headers: MutableMapping[str, str]) -> bool:
+def wants_key(headers: httpx2.Headers) -> bool:
     """Whether the key belongs on a request: the caller set no Authorization of its own."""
     return headers.get("Authorization") == KEY_GOES_HERE
 
 
-def put_key(headers: MutableMapping[str, str], key: Key | None) -> None:
-    """Write the key in its place, or take the place away where there is none."""
+def put_key(headers: httpx2.Headers, key: Key | None) -> None:
+    """Write the key in its place, or take the place away where there is none.
+
+    The name keeps its spelling: httpx would write it anew, openai 2.x and 3.x spell it differently.
+    """
+    name = next(name for name, _ in headers.raw if name.lower() == b"authorization").decode()
     if key is None:
-        del headers["Authorization"]
+        del headers[name]
     else:
-        headers["Authorization"] = f"Bearer {key.reveal()}"
+        headers[name] = f"Bearer {key.reveal()}"
