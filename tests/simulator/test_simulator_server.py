@@ -1,0 +1,238 @@
+"""The simulated server as a process guest: sockets, threads, recording, canned replies, the command."""
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.simulator.simulated import CHAT, MESSAGES, ask, chat
+from vllm_connect.simulator import Cut, Drop, Reply, Simulator
+from vllm_connect.simulator.connection import IDLE_SECONDS
+
+GET_VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+STREAM = json.dumps({"messages": MESSAGES, "stream": True}).encode()
+POST_STREAM = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    CHAT.encode(), len(STREAM), STREAM,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def connected(server: Simulator) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        yield connection
+
+
+def wait_until(seconds: float, condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_starts_fast_and_ends_clean() -> None:
+    """A start takes under 0.3 s; after a stop, with streams open, nothing listens and no thread is left."""
+    before = threading.active_count()
+    started = time.monotonic()
+    with Simulator(token_delay=5) as server:
+        assert time.monotonic() - started < 0.3
+        with connected(server) as connection:
+            connection.sendall(POST_STREAM)
+            assert connection.recv(100)
+            server.stop()
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
+        assert server.aborted == 1
+    assert threading.active_count() == before
+    with pytest.raises(ConnectionRefusedError), connected(server):
+        pass
+
+
+def test_start_fails_aloud(generate: Simulator) -> None:
+    """A port in use is the OSError it always is."""
+    with pytest.raises(OSError, match="in use"):
+        Simulator(port=generate.port).start()
+
+
+def test_recording() -> None:
+    """Every request is recorded as it came, refused ones too."""
+    with Simulator(api_key="key") as server:
+        ask(server, "POST", "/v1/completions?a=1", {"x": 1}, {"X-Odd-Case": "1", "x-odd-case": "2"})
+        (request,) = server.requests
+    assert (request.method, request.target, request.json()) == ("POST", "/v1/completions?a=1", {"x": 1})
+    assert [header for header in request.headers if header[0].lower() == b"x-odd-case"] == [
+        (b"X-Odd-Case", b"1"),
+        (b"x-odd-case", b"2"),
+    ]
+    assert server.connections == 1
+
+
+def test_keep_alive_and_pipelining(generate: Simulator) -> None:
+    """Requests sent at once are answered in order on the one connection."""
+    before = generate.connections
+    with connected(generate) as connection:
+        connection.sendall(
+            GET_VERSION + POST_STREAM + GET_VERSION.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        )
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert received.index(b'{"version"') < received.index(b"[DONE]") < received.rindex(b'{"version"')
+    assert b"connection: close\r\n" in received[received.rindex(b"HTTP/1.1") :]
+    assert generate.connections == before + 1
+
+
+def test_headers(generate: Simulator) -> None:
+    """Headers are uvicorn's, in its order."""
+    with connected(generate) as connection:
+        connection.sendall(GET_VERSION)
+        head = connection.recv(65536).partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert [line.partition(b":")[0] for line in head] == [
+        b"HTTP/1.1 200 OK", b"date", b"server", b"content-length", b"content-type",
+    ]  # fmt: skip
+    assert head[2] == b"server: uvicorn"
+
+
+def test_idle_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle connection is closed, after uvicorn's five seconds."""
+    assert IDLE_SECONDS == 5
+    monkeypatch.setattr("vllm_connect.simulator.connection.IDLE_SECONDS", 0.05)
+    with Simulator() as server, connected(server) as connection:
+        connection.sendall(GET_VERSION)
+        assert connection.recv(65536)
+        assert connection.recv(65536) == b""
+
+
+def test_garbage(generate: Simulator) -> None:
+    """What is not HTTP gets uvicorn's words and is hung up on."""
+    with connected(generate) as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert received.endswith(b"Invalid HTTP request received.")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_disconnect(stream: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A client that goes away stops what was made for it."""
+    with Simulator(first_token_delay=30, max_num_queued_reqs=1) as server:
+        body = POST_STREAM if stream else POST_STREAM.replace(b'"stream": true', b'"stream":false')
+        with connected(server) as connection:
+            connection.sendall(body)
+            wait_until(5, lambda: server.requests)
+            assert chat(server).status == 503
+        wait_until(5, lambda: server.aborted == 1)
+        server.reply_next(Reply())
+        assert ask(server, "GET", "/version").status == 200
+
+
+def test_pace() -> None:
+    """The first token waits for its delay, every other one for its own."""
+    with Simulator(first_token_delay=0.2, token_delay=0.05) as server:
+        started = time.monotonic()
+        assert chat(server, max_tokens=3).status == 200
+        whole = time.monotonic() - started
+        assert chat(server, max_tokens=3, stream=True).status == 200
+        streamed = time.monotonic() - started - whole
+    assert 0.3 <= whole < 1
+    assert 0.3 <= streamed < 1
+
+
+def test_canned_replies() -> None:
+    """Canned replies go out in their order, whatever is asked; then the server is itself again."""
+    event_stream = {"content-type": "text/event-stream"}
+    with Simulator() as server:
+        server.reply_next(
+            Reply(503, {"Retry-After": "1"}, b"{}"),
+            Reply(headers=event_stream, body=b"data: x\n\n"),
+            Drop(),
+            Cut(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"),
+        )
+        refused, streamed = ask(server, "GET", "/version"), ask(server, "GET", "/version")
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask(server, "GET", "/version")
+        with pytest.raises(http.client.IncompleteRead):
+            ask(server, "GET", "/version")
+        assert ask(server, "GET", "/version").json() == {"version": "0.32.0"}
+    assert (refused.status, refused.headers["retry-after"], refused.body) == (503, "1", b"{}")
+    assert (streamed.headers["transfer-encoding"], streamed.body) == ("chunked", b"data: x\n\n")
+
+
+def test_unix_socket(tmp_path: Path) -> None:
+    """A path listens on a unix socket, gone with the server."""
+    path = tmp_path / "sim.sock"
+    with Simulator(uds=str(path)) as server:
+        assert server.url == f"unix://{path}"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(GET_VERSION)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+    assert not path.exists()
+
+
+def test_tls() -> None:
+    """A server with a certificate speaks TLS, and says so in its address."""
+    authority = trustme.CA()
+    served, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusted)
+    with Simulator(ssl_context=served) as server:
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=trusted, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/version")
+            assert connection.getresponse().status == 200
+        assert server.url == f"https://127.0.0.1:{server.port}/v1"
+
+
+def test_instruments(generate: Simulator, pooling: Simulator) -> None:
+    """A server lists its names, is healthy, counts its tokens and lists the routes of its kind."""
+    cards = ask(generate, "GET", "/v1/models").json()["data"]
+    assert [(card["id"], card["max_model_len"]) for card in cards] == [
+        ("sim-model", 4096),
+        ("sim-alias", 4096),
+    ]
+    for method, path in (("GET", "/health"), ("GET", "/ping"), ("POST", "/ping")):
+        answer = ask(generate, method, path)
+        assert (answer.status, answer.body) == (200, b"")
+    assert (
+        b'vllm:num_requests_running{engine="0",model_name="sim-model"} 0.0'
+        in ask(generate, "GET", "/metrics").body
+    )
+    paths = [ask(server, "GET", "/openapi.json").json()["paths"] for server in (generate, pooling)]
+    assert [CHAT in mine for mine in paths] == [True, False]
+    assert ["/v1/embeddings" in mine for mine in paths] == [False, True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command(number: int) -> None:
+    """The module serves, prints its address, and ends well on a signal."""
+    command = [sys.executable, "-m", "vllm_connect.simulator", "--kind", "pooling", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(number)
+        assert (process.communicate(timeout=10), process.returncode) == (("", ""), 0)
+
+
+def test_imports() -> None:
+    """It loads neither openai nor any other part of the package."""
+    script = (
+        "import sys, vllm_connect.simulator; names = sorted(sys.modules);"
+        "print([n for n in names if n.split('.')[0] in ('openai', 'pydantic', 'httpx', 'httpx2')"
+        " or n.startswith('vllm_connect.') and not n.startswith('vllm_connect.simulator')])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == "[]\n"
