@@ -246,10 +246,22 @@ def test_same_as_plain_openai(chat_server: Server, live_key: str) -> None:
     with openai.OpenAI(**given) as plain, OpenAI(**given) as ours:
         one, two = (client.chat.completions.create(**asked) for client in (plain, ours))
         assert one.model_dump(exclude=volatile) == two.model_dump(exclude=volatile)
-        ones, twos = (list(client.chat.completions.create(**asked, stream=True)) for client in (plain, ours))
-        assert [chunk.model_dump(exclude=volatile) for chunk in ones] == [
-            chunk.model_dump(exclude=volatile) for chunk in twos
-        ]
+        # How many tokens vLLM puts into one chunk is a matter of its load, not of the request.
+        ones, twos = (
+            streamed(client.chat.completions.create(**asked, stream=True)) for client in (plain, ours)
+        )
+        assert ones == twos
+
+
+def streamed(chunks: Any) -> tuple[str, list[Any], set[type], str | None]:
+    """Return what a stream says, however it is cut: text, log probabilities, types, finish reason."""
+    kept = [chunk for chunk in chunks if chunk.choices]
+    choices = [chunk.choices[0] for chunk in kept]
+    tokens = [
+        token.model_dump() for choice in choices if choice.logprobs for token in choice.logprobs.content
+    ]
+    text = "".join(choice.delta.content or "" for choice in choices)
+    return text, tokens, {type(chunk) for chunk in kept}, choices[-1].finish_reason
 
 
 def test_commands(chat_server: Server, live_key: str) -> None:

@@ -16,6 +16,7 @@ from tests.live.conftest import Launch
 from tests.live.processes import running
 from tests.live.servers import Options, Server, ServerNotReadyError, environment
 
+OPTIONS = Options(kind="chat", model=Path("/nowhere"), names=("tiny",))
 SERVERS = ["chat_server", "embed_server", "tls_server", "uds_server"]
 
 WEATHER = {
@@ -106,9 +107,8 @@ def test_a_stopped_server_is_gone(launch: Launch, embed_model: Path) -> None:
 
 def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
     """A process that ends early ends the waiting, and the error carries its last words."""
-    options = Options(kind="chat", model=tmp_path, names=("tiny",))
     with (
-        Server(options, python=Path(sys.executable), log=tmp_path / "log") as server,
+        Server(OPTIONS, python=Path(sys.executable), log=tmp_path / "log") as server,
         pytest.raises(ServerNotReadyError, match="No module named 'vllm'"),
     ):
         server.wait_ready()
@@ -124,7 +124,7 @@ def test_the_developers_settings_stay_outside(tmp_path: Path, monkeypatch: pytes
     """A server sees neither the settings a developer has for vLLM and its clients, nor those for Python."""
     for name in ("VLLM_API_KEY", "OPENAI_API_KEY", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, "theirs")
-    assert "theirs" not in environment(Options(kind="chat", model=tmp_path, names=()), tmp_path).values()
+    assert "theirs" not in environment(OPTIONS, Path(sys.executable), tmp_path).values()
 
 
 def test_children_do_not_outlive_the_context(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from vllm_connect.client.connected import (
     refuse_unknown_arguments,
     request_for,
 )
-from vllm_connect.client.resources import AsyncChat, AsyncCompletions, AsyncEmbeddings, AsyncModels
 from vllm_connect.client.server import AsyncServer
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, async_sender, current_call
@@ -29,6 +28,8 @@ from vllm_connect.settings import Timeouts
 
 if TYPE_CHECKING:
     import httpx2
+
+    from vllm_connect.client.resources import AsyncChat, AsyncCompletions, AsyncEmbeddings, AsyncModels
 
 __all__ = ["AsyncOpenAI"]
 
@@ -139,26 +140,34 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     with_options = copy
 
-    # -- the four resources, with `model` optional
+    # -- the four resources, with `model` optional; loaded when first used, as the SDK loads its own
 
     @cached_property
     def chat(self) -> AsyncChat:
         """Chat completions; `model` may be left out."""
+        from vllm_connect.client.resources import AsyncChat  # noqa: PLC0415
+
         return AsyncChat(self)
 
     @cached_property
     def completions(self) -> AsyncCompletions:
         """Text completions; `model` may be left out."""
+        from vllm_connect.client.resources import AsyncCompletions  # noqa: PLC0415
+
         return AsyncCompletions(self)
 
     @cached_property
     def embeddings(self) -> AsyncEmbeddings:
         """Embeddings; `model` may be left out."""
+        from vllm_connect.client.resources import AsyncEmbeddings  # noqa: PLC0415
+
         return AsyncEmbeddings(self)
 
     @cached_property
     def models(self) -> AsyncModels:
         """The served models; `retrieve` works on vLLM too."""
+        from vllm_connect.client.resources import AsyncModels  # noqa: PLC0415
+
         return AsyncModels(self)
 
     @cached_property

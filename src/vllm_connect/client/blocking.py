@@ -18,7 +18,6 @@ from vllm_connect.client.connected import (
     refuse_unknown_arguments,
     request_for,
 )
-from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
 from vllm_connect.client.server import Server
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, current_call, sync_sender
@@ -29,6 +28,8 @@ from vllm_connect.settings import Timeouts
 
 if TYPE_CHECKING:
     import httpx2
+
+    from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
 
 __all__ = ["OpenAI"]
 
@@ -139,26 +140,34 @@ class OpenAI(Connected, openai.OpenAI):
 
     with_options = copy
 
-    # -- the four resources, with `model` optional
+    # -- the four resources, with `model` optional; loaded when first used, as the SDK loads its own
 
     @cached_property
     def chat(self) -> Chat:
         """Chat completions; `model` may be left out."""
+        from vllm_connect.client.resources import Chat  # noqa: PLC0415
+
         return Chat(self)
 
     @cached_property
     def completions(self) -> Completions:
         """Text completions; `model` may be left out."""
+        from vllm_connect.client.resources import Completions  # noqa: PLC0415
+
         return Completions(self)
 
     @cached_property
     def embeddings(self) -> Embeddings:
         """Embeddings; `model` may be left out."""
+        from vllm_connect.client.resources import Embeddings  # noqa: PLC0415
+
         return Embeddings(self)
 
     @cached_property
     def models(self) -> Models:
         """The served models; `retrieve` works on vLLM too."""
+        from vllm_connect.client.resources import Models  # noqa: PLC0415
+
         return Models(self)
 
     @cached_property

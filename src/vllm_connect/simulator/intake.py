@@ -45,7 +45,7 @@ def read(request: RecordedRequest, contract: Contract) -> Body:
 
 def request_id(request: RecordedRequest, body: Mapping[str, Any]) -> str:
     """The id a reply is named by: the caller's header, else the body's, else a new one."""
-    return request.header("x-request-id") or body.get("request_id") or uuid4().hex
+    return request.header("x-request-id") or body.get("request_id") or uuid4().hex[:16]
 
 
 def _parsed(data: bytes) -> Body:

@@ -1,6 +1,7 @@
 """Which path is answered by what: the table of routes, and how a request finds its row."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from vllm_connect.simulator import (
     tokenization,
 )
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, empty_response, json_response
+from vllm_connect.simulator.exchange import Answer, Cut, Drop, RecordedRequest, empty_response, json_response
 from vllm_connect.simulator.intake import Contract
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.refusals import UNAUTHORIZED, Refused, detail
@@ -72,15 +73,22 @@ UNLISTED: Final = (
     Route("GET", "/metrics", instruments.metrics),
     Route("GET", "/metrics/", instruments.metrics),
 )
+VARY: Final = (b"vary", b"Origin")
 GUARDED: Final = ("/v1", "/v2", "/inference", "/cohere")
 
 
 def dispatch(request: RecordedRequest, engine: Engine) -> Answer:
     """Answer a request: the key first, then the route, then what the route says."""
-    options = engine.options
-    path = request.path.removeprefix(options.root_path) or "/"
-    if path.startswith(GUARDED) and request.method != "OPTIONS" and not _has_key(request, options):
+    path = request.path.removeprefix(engine.options.root_path) or "/"
+    if path.startswith(GUARDED) and request.method != "OPTIONS" and not _has_key(request, engine.options):
         return json_response(UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
+    answer = _routed(request, path, engine)
+    # vLLM's CORS layer marks all that passes the key check.
+    return answer if isinstance(answer, Cut | Drop) else replace(answer, headers=(*answer.headers, VARY))
+
+
+def _routed(request: RecordedRequest, path: str, engine: Engine) -> Answer:
+    options = engine.options
     routes = _at(path, options)
     handler = next((route.handler for route in routes if route.method == request.method), None)
     if handler is not None:
