@@ -125,11 +125,8 @@ class OpenAI(Connected, openai.OpenAI):
         )
         if timeouts is not None:
             timeout = openai.DEFAULT_TIMEOUT
-        if inherited.credentials.endpoint.socket != self._settings.endpoint.socket:
-            # A unix socket is a property of the transport, so another one needs connections of its own.
-            options.setdefault(
-                "http_client", sync_sender(inherited.settings.endpoint, inherited.settings.tls)
-            )
+        if self._needs_own_connections(inherited) and options.get("http_client") is None:
+            options["http_client"] = sync_sender(inherited.settings.endpoint, inherited.settings.tls)
         return super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,

@@ -72,6 +72,7 @@ class Connected:
 
     _clock: Callable[[], float]
     admin_api_key: str | None
+    _client: Any
     _settings: Settings
     _credentials: Credentials
     _catalogue: Catalogue
@@ -124,6 +125,19 @@ class Connected:
         settings = replace(settings, key=source)
         credentials = Credentials(source, endpoint, settings.allow_insecure_key)
         return Inherited(settings, credentials, catalogue)
+
+    def _needs_own_connections(self, copy: Inherited) -> bool:
+        """Whether a copy cannot share this client's connections, which the caller did not bring.
+
+        They differ in what a connection is made with: a unix socket, a proxy, the check of where a key may go.
+        """
+
+        def traits(settings: Settings, credentials: Credentials) -> tuple[object, ...]:
+            endpoint = settings.endpoint
+            return endpoint.socket, endpoint.is_loopback, credentials.must_not_travel_in_clear
+
+        differs = traits(copy.settings, copy.credentials) != traits(self._settings, self._credentials)
+        return differs and not self._client.is_borrowed
 
     def _endpoint_of(self, base_url: Any) -> Endpoint:
         text = str(base_url)

@@ -268,6 +268,8 @@ class _AsyncSender(_Dispatching):
 class _OwnSync(_SyncSender, openai.DefaultHttpxClient):
     """A blocking client over the SDK's own transport, made by us."""
 
+    is_borrowed = False
+
     def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         return openai.DefaultHttpxClient.send(self, request, **options)
 
@@ -280,6 +282,8 @@ class _OwnSync(_SyncSender, openai.DefaultHttpxClient):
 
 class _OwnAsync(_AsyncSender, openai.DefaultAsyncHttpxClient):
     """An async client over the SDK's own transport, made by us."""
+
+    is_borrowed = False
 
     async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         return await openai.DefaultAsyncHttpxClient.send(self, request, **options)
@@ -296,6 +300,8 @@ class _Borrowed:
 
     The base class is not initialised: what it would hold is looked up in the caller's client.
     """
+
+    is_borrowed = True
 
     def __init__(self, client: Any, http: ModuleType) -> None:
         self._borrowed = client
