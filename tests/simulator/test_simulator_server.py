@@ -99,7 +99,7 @@ def test_headers(generate: Simulator) -> None:
         connection.sendall(GET_VERSION)
         head = connection.recv(65536).partition(b"\r\n\r\n")[0].split(b"\r\n")
     assert [line.partition(b":")[0] for line in head] == [
-        b"HTTP/1.1 200 OK", b"date", b"server", b"content-length", b"content-type",
+        b"HTTP/1.1 200 OK", b"date", b"server", b"content-length", b"content-type", b"vary",
     ]  # fmt: skip
     assert head[2] == b"server: uvicorn"
 

@@ -1,5 +1,6 @@
 """What chat and completions share: usage numbers, the frames of a stream, and time."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -46,4 +47,6 @@ def duration(steps: int, options: Options) -> float:
 
 def refused_stream(refused: Refused) -> Stream:
     """What the engine refuses after a stream's 200 is out: an error event, then the end."""
-    return Stream((Frame(b"data: " + refused.answer.body + b"\n\n"), Frame(DONE)))
+    # This one chunk is written by json.dumps, whose separators are not compact.
+    content = json.dumps(json.loads(refused.answer.body))
+    return Stream((Frame(f"data: {content}\n\n".encode()), Frame(DONE)))

@@ -4,30 +4,33 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from vllm_connect.simulator import intake, logprobs, sampling
+from vllm_connect.simulator import constraints, intake, logprobs, sampling
 from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, Stream, Work, json_response
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, Work, json_response
 from vllm_connect.simulator.fields import Body
 from vllm_connect.simulator.generation import Generation, Limits, generate, randomness
-from vllm_connect.simulator.message import Delta, Message, deltas, message
+from vllm_connect.simulator.message import Delta, Message, deltas, echoed, message, role
 from vllm_connect.simulator.prompts import chat_prompt, chat_text, check_messages
 from vllm_connect.simulator.refusals import Refused
-from vllm_connect.simulator.speech import check_constraints, check_tools, speech
+from vllm_connect.simulator.speech import check_tools, speech
 
 Chunk = dict[str, Any]
 
 
-def answer(request: RecordedRequest, engine: Engine) -> Answer:
-    """Answer a chat request, streamed or whole."""
+def answer(request: RecordedRequest, engine: Engine) -> Routed:
+    """Routed a chat request, streamed or whole."""
     body = intake.read(request, intake.CHAT)
     options = engine.options
     check_messages(body["messages"])
+    sampling.check_stop(body)
+    constraints.check_count(body)
     engine.check_model(body["model"])
     engine.check_admission(body["n"] or 1)
     check_tools(body, options)
     name = "max_tokens" if body["max_completion_tokens"] is None else "max_completion_tokens"
     sampling.check_output_limit(body[name], name, options)
+    sampling.check_truncation(body, options)
     prompt = chat_prompt(body, options)
     room = options.max_model_len - len(prompt)
     limits = sampling.limits(body, room if body[name] is None else min(room, body[name]))
@@ -39,8 +42,8 @@ def answer(request: RecordedRequest, engine: Engine) -> Answer:
         "model": engine.answering_model(body["model"]),
     }
     try:
-        sampling.check_in_engine(body, options)
-        check_constraints(body)
+        sampling.check_in_engine(body, [prompt], options)
+        constraints.check_in_engine(body)
     except Refused as refused:
         if not body["stream"]:
             raise
@@ -64,8 +67,7 @@ def _work(prompt: list[int], generations: list[Generation]) -> Work:
 
 def _shows_metadata(body: Body, engine: Engine) -> bool:
     """Hidden reasoning hides the tokens it is made of, once any parser is at work."""
-    has_parser = bool(engine.options.tool_call_parser or engine.options.reasoning_parser)
-    return bool(body["include_reasoning"]) or not has_parser
+    return bool(body["include_reasoning"]) or not engine.options.has_parser
 
 
 def _usage(prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
@@ -74,9 +76,14 @@ def _usage(prompt: list[int], messages: list[Message], engine: Engine) -> dict[s
     return usage(len(prompt), generated, thought if engine.options.reasoning_parser else None)
 
 
+def _running_usage(prompt: list[int], generated: int) -> dict[str, Any]:
+    counted = usage(len(prompt), generated)
+    return {key: value for key, value in counted.items() if key != "prompt_tokens_details"}
+
+
 def _whole(
     body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
-) -> Answer:
+) -> Routed:
     options = engine.options
     messages = [message(generation, body, options) for generation in generations]
     content = {
@@ -98,6 +105,8 @@ def _whole(
 
 def _prompt_logprobs(body: Body, prompt: list[int]) -> Any:
     count = body["prompt_logprobs"]
+    if count is None and body["echo"]:
+        count = body["top_logprobs"]
     return None if count is None else logprobs.prompt_logprobs(prompt, count)
 
 
@@ -118,7 +127,7 @@ def _choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
 
 def _streamed(
     body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
-) -> Answer:
+) -> Routed:
     chunks = _chunks(body, head, prompt, generations, engine)
     return Stream(paced(chunks, engine.options), work=_work(prompt, generations))
 
@@ -132,18 +141,20 @@ def _chunks(
     ids = prompt if body["return_token_ids"] else None
     text = chat_text(body, engine.options) if body["return_prompt_text"] else None
     streams = [deltas(generation, body, engine.options) for generation in generations]
+    counted = {"usage": _running_usage(prompt, 0)} if running else {}
     for index in range(len(generations)):
-        delta: Chunk = {"role": "assistant", "content": ""}
-        opening: Chunk = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-        counted = {"usage": usage(len(prompt), 0)} if running else {}
+        opening = _opening(index, {"role": role(body), "content": ""})
         yield (
             int(index == 0),
             {**head, "choices": [opening], **counted, "prompt_token_ids": ids, "prompt_text": text},
         )
+    if repeated := echoed(body):
+        for index in range(len(generations)):
+            yield 0, {**head, "choices": [_opening(index, {"content": repeated})], **counted}
     for place in range(max(len(stream) for stream in streams)):
         for index, stream in enumerate(streams):
             if place < len(stream) and (choice := _chunk_choice(index, place, stream[place], body, engine)):
-                counted = {"usage": usage(len(prompt), place + 1)} if running else {}
+                counted = {"usage": _running_usage(prompt, place + 1)} if running else {}
                 ended = choice["finish_reason"] is not None and not with_usage
                 stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
                 yield int(index == 0 and place > 0), {**head, "choices": [choice], **counted, **stamp}
@@ -151,6 +162,10 @@ def _chunks(
         messages = [message(generation, body, engine.options) for generation in generations]
         total = {key: value for key, value in _usage(prompt, messages, engine).items() if value is not None}
         yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
+
+
+def _opening(index: int, delta: Chunk) -> Chunk:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
 
 def _chunk_choice(index: int, place: int, delta: Delta, body: Body, engine: Engine) -> Chunk | None:

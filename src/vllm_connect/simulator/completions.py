@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_connect.simulator import intake, logprobs, sampling
+from vllm_connect.simulator import constraints, intake, logprobs, sampling
 from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, Stream, Work, json_response
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, Work, json_response
 from vllm_connect.simulator.fields import Body
 from vllm_connect.simulator.generation import Generation, Step, generate, randomness, spoken
 from vllm_connect.simulator.prompts import check_prompts, prompts, text_prompt
 from vllm_connect.simulator.refusals import Refused
 from vllm_connect.simulator.sampling import fit_prompt
+from vllm_connect.simulator.speech import constrained
 from vllm_connect.simulator.tokens import decode
 
 Chunk = dict[str, Any]
@@ -36,15 +37,18 @@ class _Sequence:
         return () if _is_echo_only(body) else self.generation.steps
 
 
-def answer(request: RecordedRequest, engine: Engine) -> Answer:
+def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Continue one or several prompts, streamed or whole."""
     body = intake.read(request, intake.COMPLETION)
     body["max_tokens"] = 16 if body["max_tokens"] is None else body["max_tokens"]
     options = engine.options
     check_prompts("prompt", body["prompt"])
+    sampling.check_stop(body)
+    constraints.check_count(body)
     engine.check_model(body["model"])
     engine.check_admission(body["n"])
     sampling.check_output_limit(body["max_tokens"], "max_tokens", options)
+    sampling.check_truncation(body, options)
     asked = [_prompt(prompt, body, engine) for prompt in prompts(body["prompt"])]
     for ids in asked:
         sampling.check(body, _max_tokens(body, ids, engine))
@@ -55,7 +59,8 @@ def answer(request: RecordedRequest, engine: Engine) -> Answer:
         "model": engine.answering_model(body["model"]),
     }
     try:
-        sampling.check_in_engine(body, options)
+        sampling.check_in_engine(body, asked, options)
+        constraints.check_in_engine(body)
     except Refused as refused:
         if not body["stream"]:
             raise
@@ -84,7 +89,7 @@ def _sequence(prompt: list[int], body: Body, engine: Engine, index: int) -> _Seq
     random = randomness(prompt, None if sampling.is_greedy(body) else body["seed"], index)
     limits = sampling.limits(body, _max_tokens(body, prompt, engine))
     echoed = decode(prompt) if body["echo"] and not body["return_token_ids"] else ""
-    return _Sequence(prompt, generate(spoken(random), limits, random), echoed)
+    return _Sequence(prompt, generate(constrained(body, random) or spoken(random), limits, random), echoed)
 
 
 def _usage(body: Body, sequences: list[_Sequence]) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def _work(body: Body, sequences: list[_Sequence]) -> Work:
     return Work(len(sequences), counted["prompt_tokens"], counted["completion_tokens"])
 
 
-def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Answer:
+def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Routed:
     content = {
         **head,
         "choices": [_choice(index, sequence, body) for index, sequence in enumerate(sequences)],
@@ -141,7 +146,7 @@ def _logprobs(
     return logprobs.completion(ids, body["logprobs"], place, offset, as_ids=as_ids, echoes=echoes)
 
 
-def _streamed(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Answer:
+def _streamed(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Routed:
     return Stream(paced(_chunks(body, head, sequences, engine), engine.options), work=_work(body, sequences))
 
 
@@ -193,7 +198,7 @@ def _chunk_choices(index: int, sequence: _Sequence, body: Body) -> list[Chunk]:
                 "logprobs": reported,
                 "finish_reason": step.finish_reason,
                 "stop_reason": step.stop_reason,
-                "prompt_token_ids": sequence.prompt if first and with_ids else None,
+                "prompt_token_ids": sequence.prompt if first and (with_ids or body["echo"]) else None,
                 "token_ids": [step.token] if with_ids else None,
             }
         )

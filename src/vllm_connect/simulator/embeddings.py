@@ -2,34 +2,45 @@
 
 import array
 import base64
+import itertools
+import json
 import math
+import struct
 import time
 from functools import lru_cache
 from random import Random
 from typing import Any
 
-from vllm_connect.simulator import intake
+from vllm_connect.simulator import fields, intake
 from vllm_connect.simulator.accounting import duration, usage
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, Work, json_response
+from vllm_connect.simulator.exchange import Frame, RecordedRequest, Routed, Stream, Work, json_response
 from vllm_connect.simulator.fields import Body
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.prompts import chat_text, check_messages, check_prompts, prompts
-from vllm_connect.simulator.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, refuse
-from vllm_connect.simulator.sampling import check_text_length, fit_prompt
+from vllm_connect.simulator.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, Refusal, refuse
+from vllm_connect.simulator.sampling import check_text_length, check_vocabulary, fit_prompt
 from vllm_connect.simulator.tokens import BEGIN, END, encode
 
+_MISSING = ("input", "messages", "messages", "messages", "input", "messages", "input")
+_TRUNCATION_TOO_LONG = Refusal(
+    "truncate_prompt_tokens value is greater than max_model_len. Please request a smaller truncation size."
+)
+_NO_FLOAT8 = Refusal("The simulator does not encode embed_dtype={dtype}", "embed_dtype")
 
-def answer(request: RecordedRequest, engine: Engine) -> Answer:
+
+def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Embed one or several texts."""
     body = intake.read(request, intake.EMBEDDING)
     options = engine.options
-    inputs = read_inputs(body, options)
     check_model(body["model"], engine)
+    inputs = read_inputs(body, request.json(), options)
     if body["dimensions"] is not None:
         raise refuse(NO_DIMENSIONS, model=options.models[0], dimensions=body["dimensions"])
     vectors = [embed(tuple(ids), options.dimensions) for ids in inputs]
     prompted = sum(map(len, inputs))
+    if body["encoding_format"] in ("bytes", "bytes_only"):
+        return _raw(vectors, prompted, request, body, options)
     content = {
         "id": f"embd-{intake.request_id(request, body)}",
         "object": "list",
@@ -50,14 +61,35 @@ def check_model(name: str | None, engine: Engine) -> None:
         raise refuse(NO_POOLING_MODEL, model=name)
 
 
-def read_inputs(body: Body, options: Options) -> list[list[int]]:
+def read_inputs(body: Body, given: Body, options: Options) -> list[list[int]]:
     """The token ids of every input: texts, token ids or a conversation."""
     if body.get("messages") is not None:
         check_messages(body["messages"])
         rendered = {"add_generation_prompt": False, **body}
         return [pooled_prompt(chat_text(rendered, options), body, options)]
-    check_prompts("input", body.get("input"))
-    return [pooled_prompt(given, body, options) for given in prompts(body["input"])]
+    _check_input(body, given)
+    kept = body["truncate_prompt_tokens"]
+    if kept is not None and kept > options.max_model_len:
+        raise refuse(_TRUNCATION_TOO_LONG)
+    ids = [pooled_prompt(one, body, options) for one in prompts(body["input"])]
+    check_vocabulary(ids)
+    return ids
+
+
+def _check_input(body: Body, given: Body) -> None:
+    """Refuse what is no input in any of the shapes vLLM tries, each of which complains on its own."""
+    if body["input"] is None:
+        raise fields.refused([fields.missing(name, given) for name in _MISSING])
+    if not isinstance(body["input"], str | list):
+        value = body["input"]
+        lists, text = fields.error("list_type", "input", value), fields.error("string_type", "input", value)
+        no_messages = fields.missing("messages", given)
+        message = "Input should be an instance of Sequence"
+        sequence = fields.error("is_instance_of", "input", value, message, **{"class": "Sequence"})
+        raise fields.refused(
+            [lists, lists, text, lists, no_messages, no_messages, no_messages, lists, no_messages, sequence]
+        )
+    check_prompts("input", body["input"])
 
 
 def pooled_prompt(given: str | list[int], body: Body, options: Options) -> list[int]:
@@ -88,7 +120,78 @@ def _direction(token: int, dimensions: int) -> tuple[float, ...]:
 def _encoded(vector: tuple[float, ...], body: Body) -> Any:
     if body["encoding_format"] == "float":
         return list(vector)
-    numbers = array.array("f", vector)
-    if body["endianness"] == "big":
-        numbers.byteswap()
-    return base64.b64encode(numbers.tobytes()).decode()
+    return base64.b64encode(packed(vector, body)).decode()
+
+
+def packed(vector: tuple[float, ...], body: Body) -> bytes:
+    """A vector's bytes in the number format and byte order asked for."""
+    order = ">" if body["endianness"] == "big" else "<"
+    match body["embed_dtype"]:
+        case "float32":
+            return struct.pack(f"{order}{len(vector)}f", *vector)
+        case "float16":
+            return struct.pack(f"{order}{len(vector)}e", *vector)
+        case "bfloat16":
+            # The upper half of a float32, rounded to the nearest.
+            whole = struct.unpack(f"<{len(vector)}I", struct.pack(f"<{len(vector)}f", *vector))
+            return struct.pack(f"{order}{len(vector)}H", *((bits + 0x8000) >> 16 for bits in whole))
+        case dtype:
+            raise refuse(_NO_FLOAT8, dtype=dtype)
+
+
+def _raw(
+    vectors: list[tuple[float, ...]], prompted: int, request: RecordedRequest, body: Body, options: Options
+) -> Routed:
+    """The vectors as bare bytes; where each lies stands in a header, unless only the bytes are wanted."""
+    pieces = [packed(vector, body) for vector in vectors]
+    ends = list(itertools.accumulate(map(len, pieces)))
+    metadata = {
+        "id": f"embd-{intake.request_id(request, body)}",
+        "created": int(time.time()),
+        "model": options.models[0],
+        "data": [
+            {
+                "index": index,
+                "embed_dtype": body["embed_dtype"],
+                "endianness": body["endianness"],
+                "start": end - len(piece),
+                "end": end,
+                "shape": [options.dimensions],
+            }
+            for index, (piece, end) in enumerate(zip(pieces, ends, strict=True))
+        ],
+        "usage": {"prompt_tokens": prompted, "total_tokens": prompted},
+    }
+    described = ((b"metadata", json.dumps(metadata).encode()),) if body["encoding_format"] == "bytes" else ()
+    headers = (*described, (b"content-type", b"application/octet-stream"))
+    frames = [Frame(piece, duration(1, options) if not index else 0.0) for index, piece in enumerate(pieces)]
+    return Stream(frames, headers, Work(len(vectors), prompted))
+
+
+def pool(request: RecordedRequest, engine: Engine) -> Routed:
+    """POST /pooling: the same vectors, under other names."""
+    body = intake.read(request, intake.POOLING)
+    check_model(body["model"], engine)
+    if body["task"] not in (None, "embed"):
+        task = body["task"]
+        raise refuse(
+            Refusal(f"Try switching the model's pooling_task via --pooler-config.task {task}.", "task")
+        )
+    inputs = read_inputs(body, request.json(), engine.options)
+    prompted = sum(map(len, inputs))
+    content = {
+        "id": f"pooling-{intake.request_id(request, body)}",
+        "object": "list",
+        "created": int(time.time()),
+        "model": engine.options.models[0],
+        "data": [
+            {
+                "index": index,
+                "object": "pooling",
+                "data": _encoded(embed(tuple(ids), engine.options.dimensions), body),
+            }
+            for index, ids in enumerate(inputs)
+        ],
+        "usage": usage(prompted, 0),
+    }
+    return json_response(content, delay=duration(1, engine.options), work=Work(len(inputs), prompted))

@@ -104,7 +104,9 @@ class Stream:
 
 
 Canned = Reply | Cut | Drop
-Answer = Response | Stream | Cut | Drop
+Routed = Response | Stream
+"""What a route answers."""
+Answer = Routed | Cut | Drop
 
 
 def dump(content: object) -> bytes:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ class Field:
     least: int | None = None
     most: int | None = None
     literals: tuple[str, ...] = ()
+    items: str | None = None
+    """The kind of a list's items."""
 
 
 _BOOLEANS = {
@@ -50,13 +52,26 @@ def parse(body: Mapping[str, Any], fields: Iterable[Field]) -> Body:
             parsed[field.name] = field.default
             errors += [missing(field.name, body)] if field.required else []
             continue
-        try:
-            parsed[field.name] = _convert(body[field.name], field)
-        except _Wrong as wrong:
-            errors.append(_error(str(wrong), field, body[field.name]))
+        parsed[field.name], wrong = _parse_value(body[field.name], field)
+        errors += wrong
     if errors:
         raise refused(errors)
     return parsed
+
+
+def _parse_value(value: Any, field: Field) -> tuple[Any, list[Error]]:
+    try:
+        converted = _convert(value, field)
+    except _Wrong as wrong:
+        return None, [_error(str(wrong), field, value)]
+    if field.items is None or not isinstance(converted, list):
+        return converted, []
+    item_fields = [
+        replace(field, name=f"{field.name}.{place}", kind=field.items, items=None, nullable=False)
+        for place in range(len(converted))
+    ]
+    parsed = [_parse_value(item, item_field) for item, item_field in zip(converted, item_fields, strict=True)]
+    return [item for item, _ in parsed], [error for _, errors in parsed for error in errors]
 
 
 def missing(location: str, container: object) -> Error:
@@ -88,6 +103,7 @@ def refused(errors: list[Error]) -> Refused:
 MESSAGES = {
     "missing": "Field required",
     "string_type": "Input should be a valid string",
+    "is_instance_of": "Input should be an instance of {class}",
     "list_type": "Input should be a valid list",
     "dict_type": "Input should be a valid dictionary",
     "model_attributes_type": "Input should be a valid dictionary or object to extract fields from",
@@ -109,6 +125,8 @@ def _convert(value: Any, field: Field) -> Any:
     if value is None and field.nullable:
         return None
     converted = _CONVERTERS[field.kind](value, field)
+    if field.items:
+        return converted
     if field.least is not None and converted < field.least:
         raise _Wrong("greater_than_equal")
     if field.most is not None and converted > field.most:

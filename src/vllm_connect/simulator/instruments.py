@@ -6,15 +6,15 @@ from uuid import uuid4
 
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import (
-    Answer,
     RecordedRequest,
+    Routed,
     empty_response,
     json_response,
     text_response,
 )
 
 
-def models(_: RecordedRequest, engine: Engine) -> Answer:
+def models(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /v1/models: every alias, then every adapter."""
     options = engine.options
     base = [_card(name, options.models[0], None, options.max_model_len) for name in options.models]
@@ -22,23 +22,23 @@ def models(_: RecordedRequest, engine: Engine) -> Answer:
     return json_response({"object": "list", "data": base + adapters})
 
 
-def version(_: RecordedRequest, engine: Engine) -> Answer:
+def version(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /version."""
     return json_response({"version": engine.options.version})
 
 
-def health(_: RecordedRequest, __: Engine) -> Answer:
+def health(_: RecordedRequest, __: Engine) -> Routed:
     """GET /health and /ping: healthy as long as it answers, asleep or not."""
     return empty_response()
 
 
-def load(_: RecordedRequest, engine: Engine) -> Answer:
+def load(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /load: what is under way, if the server was told to track it."""
     tracked = engine.running if engine.options.enable_server_load_tracking else 0
     return json_response({"server_load": tracked})
 
 
-def metrics(_: RecordedRequest, engine: Engine) -> Answer:
+def metrics(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /metrics: the gauges and counters that clients look at."""
     text = "".join(_family(name, kind, rows) for name, kind, rows in _families(engine))
     return text_response(text.encode(), b"text/plain; version=1.0.0; charset=utf-8")

@@ -23,6 +23,9 @@ class Contract(NamedTuple):
 CHAT = Contract("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
 COMPLETION = Contract("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
 EMBEDDING = Contract("EmbeddingCompletionRequest", parameters.EMBEDDING, rules.POOLING)
+POOLING = Contract("PoolingCompletionRequest", parameters.POOLING, rules.POOLING)
+SCORE = Contract("ScoreTextRequest", parameters.SCORE, rules.POOLING)
+RERANK = Contract("RerankRequest", parameters.RERANK, rules.POOLING)
 TOKENIZE = Contract("TokenizeCompletionRequest", parameters.TOKENIZE, rules.TOKENIZE)
 DETOKENIZE = Contract("DetokenizeRequest", parameters.DETOKENIZE)
 

@@ -15,7 +15,7 @@ Fields = dict[str, Any]
 
 _THINK_END, _TOOL_BEGIN, _TOOL_END = map(special_id, (THINK_END, TOOL_BEGIN, TOOL_END))
 _CALL_HEAD = re.compile(r'\s*\{"name": "([^"]*)", "arguments": ')
-_CALL_TAIL = "}\n"
+_CALL_TAIL = "}"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,20 @@ class Delta:
     step: Step
     fields: Fields | None
     finish_reason: str | None
+
+
+def role(body: Body) -> str:
+    """Who speaks: the assistant, or whose message is being continued."""
+    return "assistant" if body["add_generation_prompt"] else str(body["messages"][-1]["role"])
+
+
+def echoed(body: Body) -> str:
+    """The last message, put before the reply if that was asked for and both have one speaker."""
+    last = body["messages"][-1]
+    said = last.get("content") or ""
+    if not body["echo"] or last["role"] != role(body):
+        return ""
+    return said if isinstance(said, str) else "\n".join(part["text"] for part in said)
 
 
 def thinks(body: Body, options: Options) -> bool:
@@ -60,8 +74,8 @@ def message(generation: Generation, body: Body, options: Options) -> Message:
         content = (content or "") + "".join(TOOL_BEGIN + call.text for call in calls)
     forced = body["tool_choice"] == "required" or isinstance(body["tool_choice"], dict)
     fields: Fields = {
-        "role": "assistant",
-        "content": (content or "") if forced else content,
+        "role": role(body),
+        "content": echoed(body) + (content or "") if forced or body["echo"] else content,
         "refusal": None,
         "annotations": None,
         "audio": None,
@@ -133,8 +147,7 @@ def _joined(parts: list[_Part], kind: str) -> str | None:
 def _text_delta(kind: str, text: str, body: Body, options: Options) -> Fields | None:
     if kind == "reasoning" and not body["include_reasoning"]:
         return None
-    has_parser = bool(options.reasoning_parser) or may_call(body, options)
-    return {kind: text} if text or not has_parser else None
+    return {kind: text} if text or not options.has_parser else None
 
 
 def _call_deltas(part: _Part, index: int, call_id: str) -> list[Fields | None]:
@@ -149,13 +162,14 @@ def _call_deltas(part: _Part, index: int, call_id: str) -> list[Fields | None]:
             sent = head.end()
             function = {"name": head[1]}
             fields = {
-                "tool_calls": [{"id": call_id, "type": "function", "index": index, "function": function}]
+                "content": None,
+                "tool_calls": [{"id": call_id, "type": "function", "index": index, "function": function}],
             }
         elif head and len(text) - len(_CALL_TAIL) > sent:
             # What closes the call closes its arguments too: hold it back.
             arguments = text[sent : -len(_CALL_TAIL)]
             sent += len(arguments)
-            fields = {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
+            fields = {"content": None, "tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
         shown.append(fields)
     return shown
 

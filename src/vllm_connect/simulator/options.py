@@ -36,6 +36,11 @@ class Options:
     enable_request_id_headers: bool = False
 
     @property
+    def has_parser(self) -> bool:
+        """Whether replies go through a parser, which keeps empty pieces of text to itself."""
+        return bool(self.tool_call_parser or self.reasoning_parser)
+
+    @property
     def fingerprint(self) -> str:
         """The `system_fingerprint` of every reply: the version and a hash of what is served."""
         served = f"{self.models[0]} {self.max_model_len} {self.version}"

@@ -32,7 +32,7 @@ _SAMPLING = (
     *_numbers("min_p", "repetition_penalty"),
     _flag("watermarking", nullable=True),
     Field("length_penalty", "number", 1.0, nullable=False),
-    Field("stop_token_ids", "list", ()),
+    Field("stop_token_ids", "list", (), items="integer"),
     _flag("include_stop_str_in_output"),
     _flag("ignore_eos"),
     Field("min_tokens", "integer", 0, nullable=False),
@@ -40,9 +40,9 @@ _SAMPLING = (
     _flag("spaces_between_special_tokens", default=True),
     *_TRUNCATION,
     Field("prompt_logprobs", "integer"),
-    Field("logprob_token_ids", "list"),
-    Field("allowed_token_ids", "list"),
-    Field("bad_words", "list", (), nullable=False),
+    Field("logprob_token_ids", "list", items="integer"),
+    Field("allowed_token_ids", "list", items="integer"),
+    Field("bad_words", "list", (), nullable=False, items="string"),
 )
 
 _CONTROL = (
@@ -165,6 +165,17 @@ EMBEDDING = (
     Field("dimensions", "integer"),
 )
 
+SCORE = _POOLING
+
+RERANK = (
+    *_POOLING,
+    Field("query", "string", nullable=False, required=True),
+    Field("documents", "list", nullable=False, required=True),
+    Field("top_n", "integer", 0, nullable=False),
+)
+
+POOLING = (*_POOLING, Field("input", "any"), Field("messages", "any"), *_ENCODING, *_texts("task"))
+
 TOKENIZE = (
     *_texts("model", "prompt"),
     Field("messages", "list"),
@@ -176,4 +187,7 @@ TOKENIZE = (
     Field("tools", "list"),
 )
 
-DETOKENIZE = (*_texts("model"), Field("tokens", "list", nullable=False, required=True))
+DETOKENIZE = (
+    *_texts("model"),
+    Field("tokens", "list", nullable=False, required=True, least=0, items="integer"),
+)

@@ -69,8 +69,19 @@ class _Reader:
         character = self._next()
         if character in "^$":
             return lambda _: ""
-        allowed = {"[": self._class, "\\": self._escaped, ".": lambda: _ANY}.get(character, lambda: character)()
+        allowed = self._allowed(character)
         return lambda random: random.choice(allowed)
+
+    def _allowed(self, character: str) -> str:
+        match character:
+            case "[":
+                return self._class()
+            case "\\":
+                return self._escaped()
+            case ".":
+                return _ANY
+            case _:
+                return character
 
     def _repeated(self, atom: Maker) -> Maker:
         counts = _COUNTS.match(self._pattern, self._at)

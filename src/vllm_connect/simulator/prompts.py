@@ -44,9 +44,9 @@ _MEDIA_PARTS = frozenset(
         "video_embeds",
     )
 )
-_UNKNOWN_PART = Refusal("Unknown part type: {kind}")
+_UNKNOWN_PART = Refusal("Unsupported chat content part type: '{kind}'. Supported types: {supported}.", "type")
 _NOT_MULTIMODAL = Refusal("{model} is not a multimodal model")
-_NO_MESSAGES = Refusal("list index out of range")
+_NO_MESSAGES = Refusal("Cannot apply chat template to an empty conversation. Provide at least one message.")
 
 
 def check_messages(messages: Sequence[Any]) -> None:
@@ -123,7 +123,8 @@ def _part_text(part: Any, options: Options) -> str:
         return str(part.get(_TEXT_PARTS[kind], ""))
     if kind in _MEDIA_PARTS:
         raise refuse(_NOT_MULTIMODAL, model=options.models[0])
-    raise refuse(_UNKNOWN_PART, kind=kind)
+    supported = ", ".join(sorted(_MEDIA_PARTS | _TEXT_PARTS.keys() | {"prompt_embeds", "tool_reference"}))
+    raise refuse(_UNKNOWN_PART, value=kind, kind=kind, supported=supported)
 
 
 def _not_a_message(place: int, message: object) -> list[Error]:

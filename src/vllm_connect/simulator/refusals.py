@@ -79,6 +79,7 @@ TEXT_TOO_LONG: Final = Refusal(
     " Please reduce the length of the input prompt.",
     "input_text",
 )
+NO_PROMPT: Final = Refusal("You must pass at least one prompt")
 NO_DIMENSIONS: Final = Refusal(
     "Model {model!r} does not support Matryoshka embeddings; dimensions must be unset"
     " (received dimensions={dimensions})."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final, NamedTuple
+from uuid import uuid4
 
 from vllm_connect.simulator import (
     chat,
@@ -11,15 +12,17 @@ from vllm_connect.simulator import (
     embeddings,
     instruments,
     intake,
+    scoring,
+    sleeping,
     tokenization,
 )
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, Cut, Drop, RecordedRequest, empty_response, json_response
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_response, json_response
 from vllm_connect.simulator.intake import Contract
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.refusals import UNAUTHORIZED, Refused, detail
 
-Handler = Callable[[RecordedRequest, Engine], Answer]
+Handler = Callable[[RecordedRequest, Engine], Routed]
 
 
 class Route(NamedTuple):
@@ -33,7 +36,7 @@ class Route(NamedTuple):
     dev: bool = False
 
 
-def _openapi(_: RecordedRequest, engine: Engine) -> Answer:
+def _openapi(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /openapi.json: the routes of this very server, which tell its kind."""
     served = [route for route in TABLE if _is_served(route, engine.options)]
     paths: dict[str, dict[str, object]] = {}
@@ -65,6 +68,15 @@ TABLE: Final = (
     Route("POST", "/detokenize", tokenization.detokenize, contract=intake.DETOKENIZE),
     Route("POST", "/v1/chat/completions", chat.answer, "generate", intake.CHAT),
     Route("POST", "/v1/completions", completions.answer, "generate", intake.COMPLETION),
+    Route("POST", "/pooling", embeddings.pool, "pooling", intake.POOLING),
+    *(Route("POST", path, scoring.score, "pooling", intake.SCORE) for path in ("/score", "/v1/score")),
+    *(
+        Route("POST", path, scoring.rerank, "pooling", intake.RERANK)
+        for path in ("/rerank", "/v1/rerank", "/v2/rerank")
+    ),
+    Route("POST", "/sleep", sleeping.sleep, dev=True),
+    Route("POST", "/wake_up", sleeping.wake_up, dev=True),
+    Route("GET", "/is_sleeping", sleeping.is_sleeping, dev=True),
     Route("POST", "/v1/embeddings", embeddings.answer, "pooling", intake.EMBEDDING),
 )
 # Served, but not listed in /openapi.json.
@@ -77,17 +89,23 @@ VARY: Final = (b"vary", b"Origin")
 GUARDED: Final = ("/v1", "/v2", "/inference", "/cohere")
 
 
-def dispatch(request: RecordedRequest, engine: Engine) -> Answer:
+def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
     """Answer a request: the key first, then the route, then what the route says."""
-    path = request.path.removeprefix(engine.options.root_path) or "/"
-    if path.startswith(GUARDED) and request.method != "OPTIONS" and not _has_key(request, engine.options):
-        return json_response(UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
-    answer = _routed(request, path, engine)
-    # vLLM's CORS layer marks all that passes the key check.
-    return answer if isinstance(answer, Cut | Drop) else replace(answer, headers=(*answer.headers, VARY))
+    options = engine.options
+    path = request.path.removeprefix(options.root_path) or "/"
+    if path.startswith(GUARDED) and request.method != "OPTIONS" and not _has_key(request, options):
+        answer: Routed = json_response(UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
+    else:
+        answer = _routed(request, path, engine)
+        # vLLM's CORS layer marks all that passes the key check.
+        answer = replace(answer, headers=(*answer.headers, VARY))
+    if options.enable_request_id_headers:
+        named = request.header("x-request-id") or uuid4().hex
+        answer = replace(answer, headers=(*answer.headers, (b"x-request-id", named.encode("latin-1"))))
+    return answer
 
 
-def _routed(request: RecordedRequest, path: str, engine: Engine) -> Answer:
+def _routed(request: RecordedRequest, path: str, engine: Engine) -> Routed:
     options = engine.options
     routes = _at(path, options)
     handler = next((route.handler for route in routes if route.method == request.method), None)
@@ -117,7 +135,7 @@ def _has_key(request: RecordedRequest, options: Options) -> bool:
     return scheme.lower() == "bearer" and key in options.api_keys
 
 
-def _redirected(request: RecordedRequest, path: str, options: Options) -> Answer | None:
+def _redirected(request: RecordedRequest, path: str, options: Options) -> Routed | None:
     """A path that is known but for its last slash, as the framework treats it."""
     other = path.rstrip("/") if path.endswith("/") else path + "/"
     if path == "/" or not _at(other, options):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from vllm_connect.simulator.refusals import Refusal, refuse
+from vllm_connect.simulator.refusals import NO_PROMPT, Refusal, refuse
 
 Body = Mapping[str, Any]
 
@@ -78,9 +78,47 @@ _NO_SCHEMA = Rule(
         "response_format",
     ),
 )
-_CACHE_SALT = Rule(
-    lambda body: body.get("cache_salt") == "",
-    Refusal("Parameter 'cache_salt' must be a non-empty string if provided.", "cache_salt"),
+_CACHE_SALT = (
+    Rule(
+        lambda body: body.get("cache_salt") == "",
+        Refusal("Parameter 'cache_salt' must be a non-empty string if provided.", "cache_salt"),
+    ),
+    Rule(
+        lambda body: (
+            len(str(body.get("cache_salt"))) > _MAX_SALT or set(str(body.get("cache_salt"))) & set("@/\\\0")
+        ),
+        Refusal(
+            "Parameter 'cache_salt' must be at most 128 characters and must not contain '@', '/', '\\\\', or NUL.",
+            "cache_salt",
+        ),
+    ),
+)
+_MAX_SALT = 128
+
+
+def _untrusted(name: str, what: str) -> Rule:
+    return Rule(
+        lambda body: body.get(name),
+        Refusal(
+            f"Per-request {name} are disabled by default because they can change multimodal {what} resource usage."
+            " Start the server with --trust-request-mm-kwargs only when clients are trusted.",
+            name,
+        ),
+    )
+
+
+_NOT_TRUSTED = (
+    Rule(
+        lambda body: body.get("chat_template"),
+        Refusal(
+            "Chat template is passed with request, but --trust-request-chat-template is not set."
+            " Refused request with untrusted chat template."
+        ),
+    ),
+    *(
+        _untrusted(name, what)
+        for name, what in (("mm_processor_kwargs", "preprocessing"), ("media_io_kwargs", "media loading"))
+    ),
 )
 _BOTH_ENDS = Rule(
     lambda body: body.get("continue_final_message") and body.get("add_generation_prompt"),
@@ -128,7 +166,8 @@ CHAT: Final = (
     ),
     _NO_SCHEMA,
     _STREAM_OPTIONS,
-    _CACHE_SALT,
+    *_CACHE_SALT,
+    *_NOT_TRUSTED,
 )
 
 COMPLETION: Final = (
@@ -157,11 +196,20 @@ COMPLETION: Final = (
         Refusal(_ONE_CONSTRAINT, "structured_outputs"),
     ),
     _NO_SCHEMA,
-    _CACHE_SALT,
+    *_CACHE_SALT,
     Rule(
         lambda body: body.get("stream") and body.get("use_beam_search"),
         Refusal("Streaming is not currently supported with beam search"),
     ),
+    Rule(
+        lambda body: body.get("suffix"),
+        Refusal("suffix is only supported for models with FIM completion rendering", param="suffix"),
+    ),
+    Rule(
+        lambda body: body.get("prompt_embeds"),
+        Refusal("You must set `--enable-prompt-embeds` to input `prompt_embeds`.", "prompt_embeds"),
+    ),
+    Rule(lambda body: body.get("prompt") == [], NO_PROMPT),
 )
 _MAX_PROMPTS = 1024
 
@@ -171,10 +219,11 @@ POOLING: Final = (
         Refusal("Parameter `normalize` was removed; use `use_activation` instead.", "normalize"),
     ),
     _BOTH_ENDS,
-    _CACHE_SALT,
+    *_CACHE_SALT,
+    Rule(lambda body: body.get("input") == [], NO_PROMPT),
 )
 
-TOKENIZE: Final = (_BOTH_ENDS,)
+TOKENIZE: Final = (_BOTH_ENDS, *_NOT_TRUSTED)
 
 
 def check(body: Body, rules: tuple[Rule, ...]) -> None:

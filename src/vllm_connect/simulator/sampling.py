@@ -1,9 +1,10 @@
 """The sampling parameters of a request, checked as vLLM's engine checks them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from vllm_connect.simulator import fields
 from vllm_connect.simulator.generation import Limits
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.refusals import PROMPT_TOO_LONG, TEXT_TOO_LONG, TOO_MANY_TOKENS, Refusal, refuse
@@ -45,10 +46,9 @@ RANGES: Final = (
     Range("min_tokens", lambda value: value >= 0, "must be greater than or equal to 0, got {value}."),
 )
 
-_N_TOO_SMALL = Refusal("n must be at least 1, got {n}.", "n")
+_N_TOO_SMALL = Refusal("n must be at least 1, got {n}.")
 _N_TOO_LARGE = Refusal(
-    "n must be at most 16384, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable.",
-    "n",
+    "n must be at most 16384, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable."
 )
 _N_GREEDY = Refusal("n must be 1 when using greedy sampling, got {n}.")
 _MIN_ABOVE_MAX = Refusal("min_tokens must be less than or equal to max_tokens={most}, got {least}.")
@@ -64,6 +64,20 @@ _TOKEN_OUTSIDE = Refusal("allowed_token_ids contains out-of-vocab token id!", "a
 _BIAS_OUTSIDE = Refusal(
     "token_id(s) {ids} in logit_bias contain out-of-vocab token ids. Vocabulary size: {size}", "logit_bias"
 )
+_BIAS_NOT_IDS = Refusal(
+    "logit_bias contains key(s) that cannot be converted to integer token IDs: {keys}", "logit_bias"
+)
+_EMPTY_BAD_WORD = Refusal("bad_words cannot contain an empty string. Got bad_words={words}")
+_NO_REASONING = Refusal(
+    "thinking_token_budget is set but reasoning_config is not configured."
+    " Please set --reasoning-parser and/or --reasoning-config to use thinking_token_budget."
+)
+_OUT_OF_VOCABULARY = Refusal("Token id {token} is out of vocabulary")
+_TRUNCATION_TOO_LONG = (
+    "truncate_prompt_tokens={kept} cannot be greater than max_model_len = {limit}."
+    " Please request a smaller truncation size."
+)
+_MAX_STOPS = 4
 _MAX_N = 16384
 _GREEDY_BELOW = 1e-5
 
@@ -73,6 +87,35 @@ def check_output_limit(requested: int | None, parameter: str, options: Options) 
     if requested is not None and requested > options.max_model_len:
         text = TOO_MANY_TOKENS.format(parameter=parameter, tokens=requested, limit=options.max_model_len)
         raise refuse(Refusal(text, parameter), value=requested)
+
+
+def check_truncation(body: Body, options: Options) -> None:
+    """Refuse to keep more of a prompt than the context holds."""
+    kept = body["truncate_prompt_tokens"]
+    if kept is not None and kept > options.max_model_len:
+        text = _TRUNCATION_TOO_LONG.format(kept=kept, limit=options.max_model_len)
+        raise refuse(Refusal(text, "truncate_prompt_tokens"), value=kept)
+
+
+def check_stop(body: Body) -> None:
+    """Refuse a `stop` that is neither a text nor a list of up to four."""
+    stop = body["stop"]
+    if stop is None or isinstance(stop, str | tuple):
+        return
+    errors = [fields.error("string_type", "stop", stop)]
+    if not isinstance(stop, list):
+        raise fields.refused([*errors, fields.error("list_type", "stop", stop)])
+    if len(stop) > _MAX_STOPS:
+        message = f"List should have at most {_MAX_STOPS} items after validation, not {len(stop)}"
+        context = {"field_type": "List", "max_length": _MAX_STOPS, "actual_length": len(stop)}
+        raise fields.refused([*errors, fields.error("too_long", "stop", stop, message, **context)])
+    wrong = [
+        fields.error("string_type", f"stop.{place}", item)
+        for place, item in enumerate(stop)
+        if not isinstance(item, str)
+    ]
+    if wrong:
+        raise fields.refused(errors + wrong)
 
 
 def check_text_length(text: str, body: Body, options: Options) -> None:
@@ -101,6 +144,9 @@ def fit_prompt(
 
 def check(body: Body, max_tokens: int) -> None:
     """Refuse sampling parameters outside their ranges, in vLLM's order and words."""
+    wrong = [key for key in body["logit_bias"] or () if not key.lstrip("-").isdecimal()]
+    if wrong:
+        raise refuse(_BIAS_NOT_IDS, value=wrong, keys=wrong)
     _check_sequences(body)
     values = {**body, "max_tokens": max_tokens}
     for rule in RANGES:
@@ -114,6 +160,8 @@ def check(body: Body, max_tokens: int) -> None:
         raise refuse(_MIN_ABOVE_MAX, most=max_tokens, least=body["min_tokens"])
     if "" in stop_strings(body):
         raise refuse(_EMPTY_STOP)
+    if "" in body["bad_words"]:
+        raise refuse(_EMPTY_BAD_WORD, words=body["bad_words"])
     if is_greedy(body) and (body["n"] or 1) > 1:
         raise refuse(_N_GREEDY, n=body["n"])
 
@@ -156,8 +204,11 @@ def _check_sequences(body: Body) -> None:
         raise refuse(_N_TOO_LARGE, n=n)
 
 
-def check_in_engine(body: Body, options: Options) -> None:
+def check_in_engine(body: Body, prompts: Iterable[Sequence[int]], options: Options) -> None:
     """Refuse what vLLM's engine refuses, which a stream only learns after its 200."""
+    check_vocabulary(prompts)
+    if body["thinking_token_budget"] is not None and not options.reasoning_parser:
+        raise refuse(_NO_REASONING)
     for refusal, count in (
         (_MAX_LOGPROBS, wanted_logprobs(body)),
         (_MAX_PROMPT_LOGPROBS, body["prompt_logprobs"]),
@@ -173,3 +224,10 @@ def check_in_engine(body: Body, options: Options) -> None:
         raise refuse(_NO_ALLOWED_TOKENS, value=allowed)
     if allowed and any(not 0 <= number < SIZE for number in allowed):
         raise refuse(_TOKEN_OUTSIDE, value=allowed)
+
+
+def check_vocabulary(prompts: Iterable[Sequence[int]]) -> None:
+    """Refuse token ids that the model does not know."""
+    token = next((token for ids in prompts for token in ids if token >= SIZE), None)
+    if token is not None:
+        raise refuse(_OUT_OF_VOCABULARY, token=token)

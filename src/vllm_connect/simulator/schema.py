@@ -58,7 +58,9 @@ def _instance(schema: object, root: Schema, random: Random, depth: int) -> Any:
         if union in schema:
             # The last way is the plainest in most recursive schemas, so that they come to an end.
             ways = schema[union]
-            return _instance(ways[-1] if depth > _DEEPEST // 4 else random.choice(ways), root, random, depth + 1)
+            return _instance(
+                ways[-1] if depth > _DEEPEST // 4 else random.choice(ways), root, random, depth + 1
+            )
     if "allOf" in schema:
         return _instance(_merged(schema, root), root, random, depth + 1)
     return _MAKERS[_type(schema)](schema, root, random, depth)

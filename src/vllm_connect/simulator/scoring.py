@@ -8,7 +8,7 @@ from vllm_connect.simulator import fields, intake
 from vllm_connect.simulator.accounting import duration, usage
 from vllm_connect.simulator.embeddings import check_model, embed, pooled_prompt
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, Work, json_response
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, Work, json_response
 from vllm_connect.simulator.fields import Body
 from vllm_connect.simulator.refusals import Refusal, refuse
 
@@ -21,12 +21,12 @@ _NO_SECOND = Refusal("At least one text_pair element must be given")
 Ids = list[int]
 
 
-def score(request: RecordedRequest, engine: Engine) -> Answer:
+def score(request: RecordedRequest, engine: Engine) -> Routed:
     """Score one text against one or several, or several in pairs."""
     body = intake.read(request, intake.SCORE)
     names = next(((one, two) for one, two in _PAIRS if one in body and two in body), None)
     if names is None:
-        raise fields.refused([fields.missing(name, body) for name in _MISSING])
+        raise fields.refused([fields.missing(name, request.json()) for name in _MISSING])
     check_model(body["model"], engine)
     firsts, seconds = (_texts(body[name]) for name in names)
     scores, prompted = _scores(firsts, seconds, body, engine)
@@ -41,13 +41,13 @@ def score(request: RecordedRequest, engine: Engine) -> Answer:
     return _answer(content, prompted, len(scores), engine)
 
 
-def rerank(request: RecordedRequest, engine: Engine) -> Answer:
+def rerank(request: RecordedRequest, engine: Engine) -> Routed:
     """Order documents by their likeness to a query."""
     body = intake.read(request, intake.RERANK)
     check_model(body["model"], engine)
     documents = _texts(body["documents"])
     scores, prompted = _scores([body["query"]], documents, body, engine)
-    results = [
+    results: list[dict[str, Any]] = [
         {"index": index, "document": {"text": text, "multi_modal": None}, "relevance_score": score}
         for index, (text, score) in enumerate(zip(documents, scores, strict=True))
     ]
@@ -74,13 +74,11 @@ def _scores(firsts: list[str], seconds: list[str], body: Body, engine: Engine) -
     if len(firsts) not in (1, len(seconds)):
         raise refuse(_UNEQUAL)
     read = [[pooled_prompt(text, body, engine.options) for text in texts] for texts in (firsts, seconds)]
-    left, right = (
-        [embed(tuple(ids), engine.options.dimensions) for ids in side if ids is not None] for side in read
-    )
+    left, right = ([embed(tuple(ids), engine.options.dimensions) for ids in side] for side in read)
     pairs = zip(left * len(right) if len(left) == 1 else left, right, strict=True)
     scores = [math.fsum(a * b for a, b in zip(one, two, strict=True)) for one, two in pairs]
     return scores, sum(len(ids) for side in read for ids in side)
 
 
-def _answer(content: object, prompted: int, sequences: int, engine: Engine) -> Answer:
+def _answer(content: object, prompted: int, sequences: int, engine: Engine) -> Routed:
     return json_response(content, delay=duration(1, engine.options), work=Work(sequences, prompted))

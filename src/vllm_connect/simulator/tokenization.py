@@ -2,12 +2,12 @@
 
 from vllm_connect.simulator import fields, intake
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, RecordedRequest, json_response
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, json_response
 from vllm_connect.simulator.prompts import chat_text, check_messages
 from vllm_connect.simulator.tokens import BEGIN, END, decode, encode
 
 
-def tokenize(request: RecordedRequest, engine: Engine) -> Answer:
+def tokenize(request: RecordedRequest, engine: Engine) -> Routed:
     """Count and list the tokens of a text or a conversation."""
     body = intake.read(request, intake.TOKENIZE)
     if body["prompt"] is None and body["messages"] is None:
@@ -29,7 +29,7 @@ def tokenize(request: RecordedRequest, engine: Engine) -> Answer:
     )
 
 
-def detokenize(request: RecordedRequest, engine: Engine) -> Answer:
+def detokenize(request: RecordedRequest, engine: Engine) -> Routed:
     """Give the text of token ids."""
     body = intake.read(request, intake.DETOKENIZE)
     engine.check_model(body["model"])
