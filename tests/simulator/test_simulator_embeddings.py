@@ -1,10 +1,14 @@
 """Embeddings of a simulated pooling server."""
 
 import base64
+import json
 import math
 import struct
+from typing import Any
 
-from tests.simulator.simulated import embed
+import pytest
+
+from tests.simulator.simulated import ask, embed
 from vllm_connect.simulator import Simulator
 
 
@@ -42,3 +46,60 @@ def test_likeness(pooling: Simulator) -> None:
         near, same, far = vectors(server, ["the quiet river", "the quiet garden", "candle machine stone"])
     product = [sum(a * b for a, b in zip(near, others, strict=True)) for others in (same, far)]
     assert product[0] > product[1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "endianness", "format_"),
+    [
+        ("float32", "native", "<8f"),
+        ("float32", "big", ">8f"),
+        ("float16", "little", "<8e"),
+        ("float16", "big", ">8e"),
+    ],
+)
+def test_number_formats(pooling: Simulator, dtype: str, endianness: str, format_: str) -> None:
+    """Base64 and bare bytes hold the same numbers in the format asked for."""
+    (plain,) = vectors(pooling, "a river")
+    form = {"embed_dtype": dtype, "endianness": endianness}
+    coded = embed(pooling, "a river", encoding_format="base64", **form).json()["data"][0]["embedding"]
+    bare = embed(pooling, "a river", encoding_format="bytes", **form)
+    assert bare.body == base64.b64decode(coded)
+    assert struct.unpack(format_, bare.body) == pytest.approx(plain, abs=1e-3)
+    (where,) = json.loads(bare.headers["metadata"])["data"]
+    assert (where["start"], where["end"], where["shape"]) == (0, len(bare.body), [8])
+
+
+def test_scoring(pooling: Simulator) -> None:
+    """A text is scored by likeness; a rerank orders documents by it and keeps the best."""
+    texts = ["candle machine", "the quiet river"]
+    scored = ask(pooling, "POST", "/score", {"text_1": "the quiet river", "text_2": texts}).json()
+    scores = [item["score"] for item in scored["data"]]
+    assert scores[1] == pytest.approx(1, abs=1e-6)
+    assert scores[0] < scores[1]
+    for path in ("/rerank", "/v1/rerank", "/v2/rerank"):
+        asked = {"query": "the quiet river", "documents": texts, "top_n": 1}
+        (best,) = ask(pooling, "POST", path, asked).json()["results"]
+        assert best == {
+            "index": 1,
+            "document": {"text": "the quiet river", "multi_modal": None},
+            "relevance_score": scores[1],
+        }
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"text_1": ["a", "b"], "text_2": ["c", "d", "e"]}, "Input lengths must be either 1:1, 1:N or N:N"),
+        ({"text_1": "a", "text_2": []}, "At least one text_pair element must be given"),
+        ({"text_1": "a", "text_2": "b", "model": "no"}, "The model `no` does not exist."),
+    ],
+)
+def test_refused_scoring(pooling: Simulator, body: dict[str, Any], text: str) -> None:
+    """Texts that cannot be paired are refused."""
+    assert ask(pooling, "POST", "/score", body).error["message"] == text
+
+
+def test_pooling_route(pooling: Simulator) -> None:
+    """/pooling gives the vectors of /v1/embeddings as `data`."""
+    (item,) = ask(pooling, "POST", "/pooling", {"input": "a river"}).json()["data"]
+    assert item == {"index": 0, "object": "pooling", "data": vectors(pooling, "a river")[0]}

@@ -214,6 +214,59 @@ def test_instruments(generate: Simulator, pooling: Simulator) -> None:
     assert ["/v1/embeddings" in mine for mine in paths] == [False, True]
 
 
+def test_sleep() -> None:
+    """A sleeping server is healthy but holds all work until it is woken up; without dev mode it never sleeps."""
+    with Simulator(dev_mode=True) as server:
+        assert ask(server, "POST", "/sleep?level=2").json() == {"status": "sleeping", "level": 2}
+        assert ask(server, "GET", "/is_sleeping").json() == {"is_sleeping": True}
+        assert ask(server, "GET", "/health").status == 200
+        answers: list[int] = []
+        held = threading.Thread(target=lambda: answers.append(chat(server).status))
+        held.start()
+        wait_until(5, lambda: server.requests[-1].target == CHAT)
+        held.join(0.1)
+        assert not answers
+        assert ask(server, "POST", "/wake_up").json() == {"status": "awake", "tags": None}
+        held.join(5)
+        assert answers == [200]
+    with Simulator() as server:
+        assert ask(server, "POST", "/sleep").status == 404
+
+
+def test_queue_limit_and_load() -> None:
+    """Each of n sequences takes a place; what is under way shows in /load if it is tracked."""
+    with Simulator(first_token_delay=30, max_num_queued_reqs=2, enable_server_load_tracking=True) as server:
+        assert chat(server, n=3).error == {
+            "message": "The engine is currently busy and cannot accept new requests."
+            " Please try again later or on a different instance.",
+            "type": "Service Unavailable",
+            "param": None,
+            "code": 503,
+        }
+        with connected(server) as connection:
+            connection.sendall(POST_STREAM)
+            wait_until(5, lambda: ask(server, "GET", "/load").json() == {"server_load": 1})
+        wait_until(5, lambda: ask(server, "GET", "/load").json() == {"server_load": 0})
+
+
+def test_adapters() -> None:
+    """An adapter is listed behind the models with its base, and answers by its own name."""
+    with Simulator(lora_modules={"poet": "/adapters/poet"}) as server:
+        base, adapter = ask(server, "GET", "/v1/models").json()["data"]
+        assert chat(server, model="poet").json()["model"] == "poet"
+    assert (base["parent"], base["root"]) == (None, "sim-model")
+    assert (adapter["id"], adapter["parent"], adapter["root"]) == ("poet", "sim-model", "/adapters/poet")
+
+
+def test_request_id_header() -> None:
+    """With the header switched on, every reply carries the caller's request id or a new one."""
+    with Simulator(enable_request_id_headers=True) as server:
+        assert (
+            ask(server, "GET", "/version", headers={"X-Request-Id": "mine"}).headers["x-request-id"] == "mine"
+        )
+        assert len(ask(server, "GET", "/version").headers["x-request-id"]) == 32
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command(number: int) -> None:
     """The module serves, prints its address, and ends well on a signal."""
