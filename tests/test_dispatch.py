@@ -204,6 +204,21 @@ def test_dripped_stream_ends_at_its_total(caller: Caller) -> None:
 
 
 @every_kind
+def test_dripped_answer_is_given_up_at_its_total(caller: Caller) -> None:
+    """A plain call whose answer drips ends at its total, and the connection is closed so that the server stops."""
+    with Simulator(models=("sim-model",), token_delay=0.1) as server:
+        body = {"model": "sim-model", "messages": MESSAGES, "stream": True}
+        options: Any = {"timeout": Timeouts(total=0.5)}
+        with pytest.raises(DeadlineExceeded, match=r"total of 0.5 s"):
+            caller.run(
+                lambda client: client.post("/chat/completions", body=body, cast_to=object, options=options),
+                base_url=server.url,
+            )
+        time.sleep(0.3)
+        assert server.aborted == 1
+
+
+@every_kind
 def test_broken_stream(caller: Caller, server: Simulator) -> None:
     """A connection that breaks inside a stream is our typed error, with openai 2.x too."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -39,7 +39,6 @@ KEEP_ALIVE_SECONDS = 3.5
 # The SDK's own pool, so that no workload meets a smaller one here.
 MAX_CONNECTIONS = 1000
 MAX_KEEP_ALIVE = 100
-FIRST_ERROR_STATUS = 400
 REDIRECTS = range(300, 400)
 RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
@@ -143,6 +142,25 @@ class _Dispatching:
         return masked
 
 
+def _read(response: httpx2.Response) -> None:
+    """Read a whole body; on a failure close the connection at once, as vLLM goes on until it is closed."""
+    try:
+        response.read()
+    except BaseException:
+        response.close()
+        raise
+
+
+async def _aread(response: httpx2.Response) -> None:
+    """Read a whole body; on a failure close the connection at once, as vLLM goes on until it is closed."""
+    try:
+        await response.aread()
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+        raise
+
+
 def _httpx_timeout(call: Call, now: float, limit: Limit) -> dict[str, float | None]:
     connect = call.limit(now, "connect", now).timeout
     return {"connect": connect, "read": limit.timeout, "write": limit.timeout, "pool": limit.timeout}
@@ -189,11 +207,11 @@ class _SyncSender(_Dispatching):
             outcome: Answered | Failed
             try:
                 response = self._attempt(one, options)
-                if response.status_code < REDIRECTS.start:
-                    if not stream:
-                        response.read()
+                is_error = response.status_code >= REDIRECTS.start
+                if is_error or not stream:
+                    _read(response)
+                if not is_error:
                     return response
-                response.read()
                 outcome = Answered(response.status_code, response.headers)
             except openai.APIConnectionError as error:
                 wait = self._wait(Failed(error, self._replayable(request)), call, tries)
@@ -235,11 +253,11 @@ class _AsyncSender(_Dispatching):
             outcome: Answered | Failed
             try:
                 response = await self._attempt(one, options)
-                if response.status_code < REDIRECTS.start:
-                    if not stream:
-                        await response.aread()
+                is_error = response.status_code >= REDIRECTS.start
+                if is_error or not stream:
+                    await _aread(response)
+                if not is_error:
                     return response
-                await response.aread()
                 outcome = Answered(response.status_code, response.headers)
             except openai.APIConnectionError as error:
                 wait = self._wait(Failed(error, self._replayable(request)), call, tries)
