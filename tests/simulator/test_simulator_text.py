@@ -100,6 +100,17 @@ def test_stop_string(generate: Simulator) -> None:
     assert kept["message"]["content"] == whole["message"]["content"] + word
 
 
+def test_stop_string_over_tokens(generate: Simulator) -> None:
+    """A stop string that spans tokens is found, and none of it has left in a stream by then."""
+    spoken = text(chat(generate))
+    stop = spoken[12:21]
+    whole = text(chat(generate, stop=stop))
+    streamed = [event["choices"][0] for event in chat(generate, stop=stop, stream=True).events]
+    assert whole == spoken[: spoken.index(stop)]
+    assert "".join(choice["delta"].get("content", "") for choice in streamed) == whole
+    assert streamed[-1]["stop_reason"] == stop
+
+
 def test_lengths(generate: Simulator) -> None:
     """Completions end after 16 tokens by default, chat when all is said; a limit beyond the context is clamped."""
     assert complete(generate).json()["usage"]["completion_tokens"] == 16
@@ -192,6 +203,8 @@ def test_tokenized_conversation(generate: Simulator) -> None:
     counted = ask(generate, "POST", "/tokenize", {"messages": MESSAGES}).json()
     assert counted["count"] == chat(generate).json()["usage"]["prompt_tokens"]
     assert counted["max_model_len"] == 4096
+    ended = {"messages": MESSAGES, "add_generation_prompt": False}
+    assert ask(generate, "POST", "/tokenize", ended).json()["count"] < counted["count"]
 
 
 def test_request_id(generate: Simulator) -> None:
