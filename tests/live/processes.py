@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-STOPS_WITHIN = 20.0
+# A server ends within a second; one that is loading hears SIGTERM only when it has loaded, and has nothing to lose.
+STOPS_WITHIN = 5.0
 
 # Its standard input ends when this process ends, even by SIGKILL, when no `finally` of ours is run.
 WATCHDOG = """

@@ -175,8 +175,10 @@ def free_port() -> int:
 
     vLLM binds it seconds later: a port the system chose could by then be the near end of someone's connection.
     """
+    # Not the seeded generator: pytest-randomly starts it anew in every test, and would repeat a port not yet bound.
+    chance = random.SystemRandom()
     while True:
-        port = random.randrange(20_000, 32_768)
+        port = chance.randrange(20_000, 32_768)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -211,7 +213,7 @@ def environment(options: Options, python: Path, scratch: Path) -> dict[str, str]
         "VLLM_TARGET_DEVICE": "cpu",
         # Else each server looks at its model's class in a further process, for 10 s; the tests change HOME.
         "VLLM_CACHE_ROOT": str(python.parent.parent / "vllm-cache"),
-        # With the backend `uni` this spares one of three processes: 1 s of loading in 2, and 0.5 GB.
+        # With the backend `uni` this spares one of three processes, and with it a third of the loading.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",

@@ -14,8 +14,9 @@ import pytest
 
 from tests.live.conftest import Launch
 from tests.live.processes import running
-from tests.live.servers import Options, Server, ServerNotReadyError, environment
+from tests.live.servers import READY_WITHIN, Options, Server, ServerNotReadyError, environment
 
+ROOT = Path(__file__).parents[2]
 OPTIONS = Options(kind="chat", model=Path("/nowhere"), names=("tiny",))
 SERVERS = ["chat_server", "embed_server", "tls_server", "uds_server"]
 
@@ -94,10 +95,11 @@ def test_a_cold_server_refuses_connections(cold_server: Server) -> None:
         cold_server.ask("GET", "/health")
 
 
+@pytest.mark.timeout(READY_WITHIN)
 def test_a_stopped_server_is_gone(launch: Launch, embed_model: Path) -> None:
     """After `stop` no process of the server lives, no one listens, and stopping again does nothing."""
     server = launch(Options(kind="embed", model=embed_model, names=("minilm",)))
-    server.wait_ready(timeout=50)
+    server.wait_ready()
     assert len(list(living(server.process_group))) > 1
     server.stop()
     server.stop()
@@ -141,7 +143,7 @@ def test_children_do_not_outlive_the_context(tmp_path: Path) -> None:
 def test_nothing_outlives_killed_tests(tmp_path: Path) -> None:
     """Servers end even when the process of the tests is killed without a word."""
     killed = subprocess.run(
-        [sys.executable, "-c", RUN_AND_DIE, tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, "-c", RUN_AND_DIE, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     while list(living(int(killed.stdout))):
