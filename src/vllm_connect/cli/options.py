@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Address", "AskKey", "Json", "KeyFile", "Profile", "Url", "arguments", "client"]
 
-Address = Annotated[
-    str | None, typer.Argument(metavar="[URL]", help="The server's address, in any spelling.")
-]
+Address = Annotated[str | None, typer.Argument(metavar="URL", help="The server's address, in any spelling.")]
 Url = Annotated[str | None, typer.Option("--url", help="The same as an option.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="A profile of a settings file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

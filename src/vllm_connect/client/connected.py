@@ -324,9 +324,9 @@ class Connected:
         """Make the SDK's error for a status, with the server's words and what to do in its message."""
         path = response.request.url.path
         said = status_text(body)
-        parts = [err_msg if not said or said in err_msg else f"{err_msg} - {said}"]
+        told = err_msg if not said or said in err_msg else f"{err_msg} - {said}"
         todo = status_advice(response.status_code, path, body, self._settings)
-        message = " ".join([*parts, todo] if todo else parts)
+        message = f"{told.rstrip('.')}. {todo}" if todo else told
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
