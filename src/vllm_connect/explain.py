@@ -43,24 +43,6 @@ def _address_from(settings: Settings) -> str:
     return named.get(origin, f"The address is from {origin}.")
 
 
-_REACH_ADVICE:
-            if mark in error.reason:
-                return sentence(settings)
-    return ""
-
-
-_TIMER_ADVICE = {
-    "connect": "Is the host up, and the port not blocked? The timer is timeouts.connect.",
-    "first_token": "It may be busy or the prompt long; the timer is timeouts.first_token.",
-    "between_tokens": "The timer is timeouts.between_tokens.",
-    "total": "For longer answers raise timeouts.total (or timeout=), or stream the answer.",
-}
-
-
-def _address_from(settings: Settings) -> str:
-    return f"The address is from {settings.origins.get('base_url', 'argument')}."
-
-
 _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     (
         "connection refused",
