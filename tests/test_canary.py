@@ -72,7 +72,7 @@ FAILURES: dict[str, Reply | Drop | Cut] = {
         401, {"content-type": "application/json"}, json.dumps({"error": f"bad {CANARY}"}).encode()
     ),
     "server error, echoed": Reply(500, {}, f"<html>{CANARY}".encode()),
-    "redirect": Reply(307, {"location": "http://127.0.0.1:9/"}),
+    "redirect": Reply(307, {"location": "/v2"}, CANARY.encode()),
     "dropped": Drop(),
     "no HTTP": Cut(b"nonsense\r\n\r\n"),
     "cut": Cut(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"),
@@ -103,8 +103,25 @@ def test_errors_show_no_key(
     assert CANARY not in "".join(walked(error))
     assert CANARY.encode() not in _pickled(error)
     assert CANARY not in caplog.text
+    if isinstance(error, openai.APIStatusError):
+        assert CANARY not in f"{error.response.headers.raw}{error.response.text}"
+        assert error.response.next_request is None
     if isinstance(error, openai.APIError):
         assert error.request.headers.get("authorization") == "Bearer ***"
+
+
+@pytest.mark.parametrize("status", [307, 401])
+def test_key_echoed_in_headers(guarded: Simulator, status: int) -> None:
+    """A key that the server puts into headers of a refusal is masked in the error's response."""
+    guarded.reply_next(Reply(status, {"location": f"/v2/{CANARY}", "x-echo": CANARY}))
+    with (
+        OpenAI(base_url=guarded.url, api_key=CANARY) as client,
+        pytest.raises(openai.APIStatusError) as caught,
+    ):
+        client.models.list()
+    response = caught.value.response
+    assert response.headers["x-echo"] == "***"
+    assert CANARY not in f"{caught.value}{response.headers.raw}{vars(caught.value)}"
 
 
 def _without_this_file(error: BaseException) -> Iterator[str]:

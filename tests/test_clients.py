@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import openai
@@ -305,3 +306,93 @@ def test_is_an_openai_client() -> None:
         assert isinstance(client, openai.OpenAI)
         assert isinstance(client.chat.completions, openai.resources.chat.Completions)
     assert issubclass(AsyncOpenAI, openai.AsyncOpenAI)
+
+
+def test_last_tries_of_a_key_function(server: Simulator) -> None:
+    """A key function is asked for every try: a token may expire while the call waits."""
+    keys = iter(["expired", KEY])
+    server.reply_next(Reply(503, {"retry-after-ms": "10"}))
+    with OpenAI(base_url=server.url, api_key=lambda: next(keys)) as client:
+        assert client.models.list().data
+
+
+@pytest.mark.parametrize("spelling", ["authorization", "Authorization"])
+@pytest.mark.parametrize("value", ["Bearer mine", openai.omit])
+def test_own_authorization(server: Simulator, spelling: str, value: Any) -> None:
+    """A caller's own Authorization, in any spelling, is the only one that leaves; omitted means none."""
+    told = r"Authorization header that your code|none was sent|refused"
+    client: Any = OpenAI(base_url=server.url, api_key=KEY, default_headers={spelling: value})
+    with client, pytest.raises(openai.AuthenticationError, match=told):
+        client.models.list()
+    sent = [held for name, held in server.requests[0].headers if name.lower() == b"authorization"]
+    assert sent == ([] if value is openai.omit else [b"Bearer mine"])
+
+
+def test_empty_key_is_a_choice(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty text given as key means none, whatever the environment holds."""
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    with OpenAI(base_url=server.url, api_key="") as client, pytest.raises(openai.AuthenticationError):
+        client.models.list()
+    assert server.requests[0].header("authorization") is None
+
+
+def test_leaving_openai(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of OpenAI's own host that is pointed elsewhere leaves its key and variables behind."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-canary")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://api.openai.com/v1")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "canary")
+    with OpenAI() as client:
+        assert client.with_options(timeout=5).organization == "canary"
+        with client.with_options(base_url=server.url) as copy:
+            for one in (copy, client):
+                one.base_url = server.url
+                with pytest.raises(openai.AuthenticationError, match="OPENAI_API_KEY was not sent"):
+                    one.models.list()
+    assert len(server.requests) == 2
+    assert b"canary" not in b"".join(value for request in server.requests for _, value in request.headers)
+
+
+def test_origins_after_changes(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was changed on a copy or by assignment is named as that, not as what it replaced."""
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    with OpenAI() as client:
+        for one in (client.with_options(api_key="wrong"), client):
+            one.api_key = "wrong"
+            with pytest.raises(openai.AuthenticationError, match="refused the API key from argument"):
+                one.models.list()
+
+
+def test_several_event_loops(server: Simulator) -> None:
+    """One async client serves several event loops, one after the other."""
+    client = AsyncOpenAI(base_url=server.url, api_key=KEY, model="sim-model")
+
+    async def call(*, last: bool = False) -> str:
+        answer = await client.chat.completions.create(messages=MESSAGES)
+        if last:
+            await client.close()
+        return answer.model
+
+    assert [asyncio.run(call()), asyncio.run(call()), asyncio.run(call(last=True))] == ["sim-model"] * 3
+
+
+def test_subclassed_http_client(server: Simulator) -> None:
+    """A caller's http client builds its requests itself, in its own way."""
+
+    class Theirs(openai.DefaultHttpxClient):
+        def build_request(self, *arguments: Any, **options: Any) -> Any:
+            request = super().build_request(*arguments, **options)
+            request.headers["x-theirs"] = "1"
+            return request
+
+    with OpenAI(base_url=server.url, api_key=KEY, http_client=Theirs()) as client:
+        client.models.list()
+    assert server.requests[0].header("x-theirs") == "1"
+
+
+@pytest.mark.parametrize("given", [{"tls": True}, {"timeouts": 5}, {"model_aliases": ["a"]}, {"model": 5}])
+def test_arguments_of_a_wrong_type(given: Any) -> None:
+    """An argument of the wrong type is refused with what it takes."""
+    with pytest.raises(SettingsError, match=f"`{next(iter(given))}` takes"):
+        OpenAI(**given)

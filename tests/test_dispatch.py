@@ -359,3 +359,59 @@ def test_unusable_certificate_file() -> None:
     """A CA file that is none is refused when the client is made, by name."""
     with pytest.raises(openai.OpenAIError, match=r"tls.ca: .*nowhere.pem"):
         OpenAI(base_url="https://gpu1", tls=Tls(ca="/nowhere.pem"))
+
+
+def test_callers_own_exceptions_are_left_alone() -> None:
+    """What a caller is handling when a call fails keeps its traceback: primary failed, try the backup."""
+    address = f"127.0.0.1:{closed_port()}"
+    kept = []
+    try:
+        int("the primary")
+    except ValueError as primary:
+        with OpenAI(base_url=address, max_retries=0) as client, pytest.raises(ServerUnreachable):
+            client.models.list()
+        kept.append(primary.__traceback__)
+    assert kept[0] is not None
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("timeouts", "timer", "seconds"),
+    [
+        (Timeouts(connect=0.3), "connect", 0.3),
+        (Timeouts(connect=30, total=0.3), "total", 0.3),
+    ],
+)
+def test_connect_timer(caller: Caller, timeouts: Timeouts, timer: str, seconds: float) -> None:
+    """A connection that does not come about is told with the timer that ended it, and its setting."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        # A full backlog answers nobody, as a host that drops packets.
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        with pytest.raises(DeadlineExceeded) as caught:
+            caller.run(chat, base_url=f"127.0.0.1:{deaf.getsockname()[1]}", timeouts=timeouts, max_retries=0)
+        for filler in fillers:
+            filler.close()
+    assert (caught.value.timer, caught.value.seconds) == (timer, seconds)
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_public_address_as_a_number(monkeypatch: pytest.MonkeyPatch, *, proxied: bool) -> None:
+    """A public address written as a number is judged before anything leaves, behind a proxy of this machine too."""
+    if proxied:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    client = OpenAI(base_url="http://203.0.113.9:8000", api_key=KEY)
+    with client, pytest.raises(KeyRefused, match=r"203.0.113.9"):
+        client.models.list()
+
+
+def test_proxy_after_a_change_of_address(server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assigning an address of this machine leaves the proxy of the environment behind."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    with OpenAI(base_url="http://10.1.2.3:8000", api_key=KEY, max_retries=0) as client:
+        client.base_url = server.url
+        assert client.models.list().data

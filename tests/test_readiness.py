@@ -90,3 +90,32 @@ def test_call_that_waits(caller: Caller, loading: Any) -> None:
         max_retries=0,
     )
     assert answer.choices[0].message.content
+
+
+@every_kind
+def test_call_without_model_that_waits(caller: Caller, loading: Any) -> None:
+    """Waiting holds for the question which model is served, too."""
+    answer = caller.run(
+        lambda client: client.chat.completions.create(messages=MESSAGES),
+        base_url=loading.promised,
+        timeouts=Timeouts(ready=10),
+        max_retries=0,
+    )
+    assert answer.choices[0].message.content
+
+
+@every_kind
+def test_deaf_server(caller: Caller, server: Simulator) -> None:
+    """A server that accepts and never answers does not hold up the waiting beyond its time."""
+    server.reply_next(*[Reply(delay=30)] * 3)
+    started = time.monotonic()
+    with pytest.raises(NotReady, match="no answer"):
+        caller.run(lambda client: client.wait_until_ready(0.5), base_url=server.url, api_key="simulator-key")
+    assert time.monotonic() - started < 2
+
+
+@every_kind
+def test_tls_to_a_plain_server(caller: Caller, server: Simulator) -> None:
+    """Https to a server without TLS is told at once, with what to write."""
+    with pytest.raises(openai.APIConnectionError, match="write http:// in place of https://"):
+        caller.run(lambda client: client.wait_until_ready(20), base_url=server.url.replace("http:", "https:"))

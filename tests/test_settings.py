@@ -372,3 +372,53 @@ def test_wrong_timeouts(seconds: Any) -> None:
     """A timer is a positive number or None: zero and text are refused when they are given."""
     with pytest.raises(SettingsError, match=r"timeouts.connect"):
         Timeouts(connect=seconds)
+
+
+def test_project_file_of_another(tmp_path: Path) -> None:
+    """A project file that others may write is not read, and warned about: /tmp belongs to everybody."""
+    path = tmp_path / "vllm-connect.toml"
+    path.write_text('base_url = "evil"')
+    path.chmod(0o666)
+    with pytest.warns(SettingsWarning, match="others may write it"):
+        settings = Settings.load(environ={}, folder=tmp_path, home=tmp_path)
+    assert settings.endpoint.host == "localhost"
+
+
+def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's broken pyproject.toml, a deleted folder and a missing home are no concern of ours."""
+    Path("pyproject.toml").write_text("name = {{ cookiecutter.name }}")
+    assert load().endpoint.host == "localhost"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Settings.load(environ={}).endpoint.host == "localhost"
+
+
+def test_user_file_beside_the_project(tmp_path: Path) -> None:
+    """A file named as the user file is that, wherever it lies."""
+    path = tmp_path / "vllm-connect.toml"
+    path.write_text('base_url = "gpu1"\napi_key_env = "MY_KEY"')
+    environ = {"VLLMCONNECT_CONFIG": str(path), "MY_KEY": "a-key"}
+    assert Settings.load(environ=environ, folder=tmp_path, home=tmp_path).key is not None
+
+
+@pytest.mark.parametrize(
+    ("tls", "problem"),
+    [
+        ("{ ca = 5 }", "tls.ca takes the path"),
+        ('{ client_cert = ["a", "b", "c"] }', "tls.client_cert takes the path"),
+        ('{ verify = "false" }', "tls.verify takes true or false"),
+    ],
+)
+def test_wrong_tls(tls: str, problem: str) -> None:
+    """TLS settings of the wrong type are refused with their place."""
+    with pytest.raises(SettingsError, match=problem) as caught:
+        load(user=f"tls = {tls}")
+    assert USER_FILE in str(caught.value)
+
+
+def test_client_certificate_of_a_project() -> None:
+    """A project file does not use its reader's client certificate."""
+    with pytest.raises(SettingsError, match=r"tls.client_cert. is not taken from a project file"):
+        load(project='base_url = "https://evil"\ntls = { client_cert = "~/.ssl/id.pem" }')

@@ -19,6 +19,7 @@ MEANINGS: list[tuple[Any, bool, tuple[float | None, ...]]] = [
     (7, True, (7, 7, 7, None, 0)),
     (HTTPX, False, (1, 2, 2, None, 0)),
     (HTTPX, True, (1, 2, 2, None, 0)),
+    ((1, 2, 3, 4), True, (1, 2, 2, None, 0)),
     (None, False, (None, None, None, None, 0)),
     (None, True, (None, None, None, None, 0)),
     (OURS, False, (1, None, None, 4, 5)),

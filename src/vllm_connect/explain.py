@@ -95,10 +95,14 @@ def status_text(body: object) -> str:
     return printable[:LONGEST_SERVER_TEXT]
 
 
-def status_advice(status: int, path: str, body: object, settings: Settings) -> str:
-    """Return what to do about an error status, empty where the server's words say all."""
+def status_advice(status: int, path: str, body: object, settings: Settings, *, own_key: bool = False) -> str:
+    """Return what to do about an error status, empty where the server's words say all.
+
+    `own_key` says that the caller put an Authorization header of its own on the request.
+    """
     if status == 401:  # noqa: PLR2004  # an HTTP status reads best as its number
-        return _key_advice(settings)
+        refused = f"{settings.endpoint.origin} refused the Authorization header that your code gives."
+        return refused if own_key else _key_advice(settings)
     if status == 404:  # noqa: PLR2004
         if isinstance(body, dict) and "detail" in body:
             return _route_advice(path, settings)

@@ -23,7 +23,13 @@ def simulator(kind: Kind = "generate", port: Port = 8000, model: Names = None) -
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     names = tuple(model or ("sim-model",))
-    with Simulator(kind=kind, port=port, models=names) as server:
+    server = Simulator(kind=kind, port=port, models=names)
+    try:
+        server.start()
+    except OSError as cause:
+        typer.echo(f"vllm-connect: port {port} cannot be used: {cause.strerror}", err=True)
+        raise typer.Exit(1) from None
+    with server:
         typer.echo(f"{server.url} serves {', '.join(names)} ({kind}); Ctrl-C ends it")
         with contextlib.suppress(KeyboardInterrupt):
             ended.wait()

@@ -17,6 +17,7 @@ from vllm_connect.client.connected import (
     Inherited,
     refuse_unknown_arguments,
     request_for,
+    with_model,
 )
 from vllm_connect.client.server import AsyncServer
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
@@ -51,6 +52,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
     """
 
+    _make_sender = staticmethod(async_sender)
+
     def __init__(
         self,
         *,
@@ -79,7 +82,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         arguments = {name: value for name, value in locals().items() if name in SETTINGS}
         arguments["api_key"] = Hidden(api_key)
         del api_key
-        refuse_unknown_arguments(sdk_arguments, set(AsyncOpenAI.__init__.__annotations__))
+        if _inherited is None:
+            refuse_unknown_arguments(sdk_arguments, set(AsyncOpenAI.__init__.__annotations__))
         if timeouts is not None and not isinstance(timeout, openai.NotGiven):
             raise TypeError("Give `timeout` (one number, or an httpx Timeout) or `timeouts`, not both.")
         self._connect(arguments, _inherited)
@@ -127,13 +131,19 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             timeout = openai.DEFAULT_TIMEOUT
         if self._needs_own_connections(inherited) and options.get("http_client") is None:
             options["http_client"] = async_sender(inherited.settings.endpoint, inherited.settings.tls)
-        return super().copy(
+        copied = super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,
             timeout=timeout,
             _extra_kwargs={**_extra_kwargs, "_inherited": inherited},
             **options,
         )
+        if self._settings.endpoint.is_openai and not inherited.settings.endpoint.is_openai:
+            given_headers = options.get("default_headers") or options.get("set_default_headers")
+            copied._keep_platform_variables_out(
+                options.get("organization"), options.get("project"), given_headers
+            )
+        return copied
 
     with_options = copy
 
@@ -191,23 +201,27 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     ) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        discovered = self._lacks_model(plain)
-        if discovered:
-            plain.json_data = {**plain.json_data, "model": await self._discovered_model(call)}
+        how = {"stream": stream, "stream_cls": stream_cls}
         try:
-            return await self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
-        except openai.NotFoundError:
-            # The server was restarted with another model since it was asked.
-            model = await self._discovered_model(call, again=True) if discovered else None
-            if model is None or model == plain.json_data["model"]:
-                raise
-            plain.json_data = {**plain.json_data, "model": model}
-            return await self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+            return await self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:
             if call.timers.ready <= 0 or error.phase != "connect":
                 raise
-            await self.wait_until_ready(min(call.timers.ready, call.remaining(self._clock())))
-            return await self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+        await self.wait_until_ready(min(call.timers.ready, call.remaining(self._clock())))
+        return await self._completed(cast_to, plain, call, **how)
+
+    async def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
+        """Send a request that may lack its model; ask again where the server has another one by now."""
+        if not self._lacks_model(options):
+            return await self._sent(cast_to, options, call, **how)
+        model = await self._discovered_model(call)
+        try:
+            return await self._sent(cast_to, with_model(options, model), call, **how)
+        except openai.NotFoundError:
+            current = await self._discovered_model(call, again=True)
+            if current == model:
+                raise
+        return await self._sent(cast_to, with_model(options, current), call, **how)
 
     async def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
         token = current_call.set(call)
@@ -233,7 +247,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
                     await anyio.sleep(step.seconds)
                     step = next(flow)
                 else:
-                    step = flow.send(await self._answer(step, call or self._short_call()))
+                    step = flow.send(await self._answer(step, call or self._short_call(step.seconds)))
         except StopIteration as end:
             value: T = end.value
             return value
@@ -245,8 +259,9 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             )
             return self._reply(response)
         except openai.APIError as error:
+            self._explained(error)
             if ask.raises:
-                raise self._explained(error) from error.__cause__
+                raise
             return self._failed_reply(error)
 
     async def _prepare_options(self, options: Any) -> Any:

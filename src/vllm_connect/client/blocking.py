@@ -17,6 +17,7 @@ from vllm_connect.client.connected import (
     Inherited,
     refuse_unknown_arguments,
     request_for,
+    with_model,
 )
 from vllm_connect.client.server import Server
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
@@ -51,6 +52,8 @@ class OpenAI(Connected, openai.OpenAI):
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
     """
 
+    _make_sender = staticmethod(sync_sender)
+
     def __init__(
         self,
         *,
@@ -79,7 +82,8 @@ class OpenAI(Connected, openai.OpenAI):
         arguments = {name: value for name, value in locals().items() if name in SETTINGS}
         arguments["api_key"] = Hidden(api_key)
         del api_key
-        refuse_unknown_arguments(sdk_arguments, set(OpenAI.__init__.__annotations__))
+        if _inherited is None:
+            refuse_unknown_arguments(sdk_arguments, set(OpenAI.__init__.__annotations__))
         if timeouts is not None and not isinstance(timeout, openai.NotGiven):
             raise TypeError("Give `timeout` (one number, or an httpx Timeout) or `timeouts`, not both.")
         self._connect(arguments, _inherited)
@@ -127,13 +131,19 @@ class OpenAI(Connected, openai.OpenAI):
             timeout = openai.DEFAULT_TIMEOUT
         if self._needs_own_connections(inherited) and options.get("http_client") is None:
             options["http_client"] = sync_sender(inherited.settings.endpoint, inherited.settings.tls)
-        return super().copy(
+        copied = super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,
             timeout=timeout,
             _extra_kwargs={**_extra_kwargs, "_inherited": inherited},
             **options,
         )
+        if self._settings.endpoint.is_openai and not inherited.settings.endpoint.is_openai:
+            given_headers = options.get("default_headers") or options.get("set_default_headers")
+            copied._keep_platform_variables_out(
+                options.get("organization"), options.get("project"), given_headers
+            )
+        return copied
 
     with_options = copy
 
@@ -189,23 +199,27 @@ class OpenAI(Connected, openai.OpenAI):
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        discovered = self._lacks_model(plain)
-        if discovered:
-            plain.json_data = {**plain.json_data, "model": self._discovered_model(call)}
+        how = {"stream": stream, "stream_cls": stream_cls}
         try:
-            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
-        except openai.NotFoundError:
-            # The server was restarted with another model since it was asked.
-            model = self._discovered_model(call, again=True) if discovered else None
-            if model is None or model == plain.json_data["model"]:
-                raise
-            plain.json_data = {**plain.json_data, "model": model}
-            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+            return self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:
             if call.timers.ready <= 0 or error.phase != "connect":
                 raise
-            self.wait_until_ready(min(call.timers.ready, call.remaining(self._clock())))
-            return self._sent(cast_to, plain, call, stream=stream, stream_cls=stream_cls)
+        self.wait_until_ready(min(call.timers.ready, call.remaining(self._clock())))
+        return self._completed(cast_to, plain, call, **how)
+
+    def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
+        """Send a request that may lack its model; ask again where the server has another one by now."""
+        if not self._lacks_model(options):
+            return self._sent(cast_to, options, call, **how)
+        model = self._discovered_model(call)
+        try:
+            return self._sent(cast_to, with_model(options, model), call, **how)
+        except openai.NotFoundError:
+            current = self._discovered_model(call, again=True)
+            if current == model:
+                raise
+        return self._sent(cast_to, with_model(options, current), call, **how)
 
     def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
         token = current_call.set(call)
@@ -231,7 +245,7 @@ class OpenAI(Connected, openai.OpenAI):
                     time.sleep(step.seconds)
                     step = next(flow)
                 else:
-                    step = flow.send(self._answer(step, call or self._short_call()))
+                    step = flow.send(self._answer(step, call or self._short_call(step.seconds)))
         except StopIteration as end:
             value: T = end.value
             return value
@@ -241,8 +255,9 @@ class OpenAI(Connected, openai.OpenAI):
             response = self._client.send(request_for(self, ask.path, own_route=ask.own_route, call=call))
             return self._reply(response)
         except openai.APIError as error:
+            self._explained(error)
             if ask.raises:
-                raise self._explained(error) from error.__cause__
+                raise
             return self._failed_reply(error)
 
     def _prepare_options(self, options: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,14 +19,15 @@ from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.discovery import Reply
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
+from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import NotReady, SettingsError
 from vllm_connect.explain import advice, status_advice, status_text
-from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, timers
+from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, WithheldKey, timers
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Connected", "Inherited", "request_for"]
+__all__ = ["Connected", "Inherited", "request_for", "with_model"]
 
 # Routes whose body names a model, which we fill in where it was left out.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
@@ -47,6 +49,10 @@ SETTINGS = frozenset(
 )
 # Arguments of the SDK's constructor that belong to the OpenAI platform and have no meaning towards vLLM.
 PLATFORM_ARGUMENTS = frozenset({"admin_api_key", "workload_identity", "provider", "data_residency"})
+
+
+# While the SDK builds headers, `api_key` shows the mask: the key is not loaded there, nor ever in its hands.
+building_headers: ContextVar[bool] = ContextVar("vllm_connect_building_headers", default=False)
 
 
 class _SdkKey(str):
@@ -73,6 +79,7 @@ class Connected:
     _clock: Callable[[], float]
     admin_api_key: str | None
     _client: Any
+    _make_sender: Callable[..., Any]
     _settings: Settings
     _credentials: Credentials
     _catalogue: Catalogue
@@ -87,8 +94,12 @@ class Connected:
             self._credentials = inherited.credentials
             self._catalogue = inherited.catalogue
             return
-        arguments["api_key"] = key_source(arguments["api_key"])
+        given = arguments["api_key"]
+        arguments["api_key"] = key_source(given)
         self._settings = Settings.load(arguments)
+        if isinstance(given.value, str) and arguments["api_key"] is None:
+            # An empty text is a choice: no key, whatever the environment holds.
+            self._settings = replace(self._settings, key=None, withheld=())
         self._credentials = Credentials(
             self._settings.key, self._settings.endpoint, self._settings.allow_insecure_key
         )
@@ -118,11 +129,20 @@ class Connected:
         settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
         endpoint = settings.endpoint if base_url is None else self._endpoint_of(base_url)
         catalogue = self._catalogue if endpoint == settings.endpoint else Catalogue()
-        settings = replace(settings, endpoint=endpoint)
         if api_key.value is None and endpoint == self._credentials.endpoint:
             return Inherited(settings, self._credentials, catalogue)
         source = self._credentials.source if api_key.value is None else key_source(api_key)
-        settings = replace(settings, key=source)
+        withheld = settings.withheld
+        if api_key.value is None and _is_account_of_openai(source) and not endpoint.is_openai:
+            # As for a new client: this key is for OpenAI, and the new address is not OpenAI's.
+            withheld = (*withheld, WithheldKey("OPENAI_API_KEY", "it is a key of the OpenAI platform"))
+            source = source if settings.use_openai_api_key else None
+        origins = {
+            **settings.origins,
+            **({"api_key": "argument `api_key`"} if api_key.value is not None else {}),
+            **({"base_url": "argument"} if endpoint != settings.endpoint else {}),
+        }
+        settings = replace(settings, endpoint=endpoint, key=source, origins=origins, withheld=withheld)
         credentials = Credentials(source, endpoint, settings.allow_insecure_key)
         return Inherited(settings, credentials, catalogue)
 
@@ -160,6 +180,8 @@ class Connected:
     @property
     def api_key(self) -> str:
         """The key itself, as the SDK offers it; "EMPTY" where there is none or a function gives it."""
+        if building_headers.get():
+            return MASK
         # While the SDK's constructor runs it only asks whether there is one, which must not run a command.
         if "_client" not in self.__dict__ or isinstance(self._credentials.source, CallableKey):
             return str(SDK_KEY)
@@ -171,9 +193,7 @@ class Connected:
         given = Hidden(value)
         del value
         if given.value is not SDK_KEY:
-            self._credentials = Credentials(
-                key_source(given), self._settings.endpoint, self._settings.allow_insecure_key
-            )
+            self._adopt(self._inherited(api_key=given, base_url=None, keep_timeouts=True, changes={}))
 
     @property
     def base_url(self) -> Any:
@@ -186,10 +206,19 @@ class Connected:
         endpoint = inherited.settings.endpoint
         if endpoint.socket != self._settings.endpoint.socket:
             raise SettingsError("base_url cannot change to or from a unix socket; make another client.")
+        left_openai = self._settings.endpoint.is_openai and not endpoint.is_openai
+        self._adopt(inherited)
+        if left_openai:
+            self._keep_platform_variables_out(None, None, None)
+        super(Connected, type(self)).base_url.fset(self, endpoint.base_url)  # type: ignore[misc]  # the SDK's
+
+    def _adopt(self, inherited: Inherited) -> None:
+        """Take other settings in place, with connections of their own where the old ones do not fit."""
+        if self._needs_own_connections(inherited):
+            self._client = self._make_sender(inherited.settings.endpoint, inherited.settings.tls)
         self._settings = inherited.settings
         self._credentials = inherited.credentials
         self._catalogue = inherited.catalogue
-        super(Connected, type(self)).base_url.fset(self, endpoint.base_url)  # type: ignore[misc]  # the SDK's
 
     def __repr__(self) -> str:
         # Reports of a failed constructor print this object too.
@@ -262,10 +291,10 @@ class Connected:
             last=last,
         )
 
-    def _short_call(self) -> Call:
+    def _short_call(self, seconds: float) -> Call:
         """Return the call of one question to the server, which answers in moments or is not there."""
         return Call(
-            timers=timers(QUESTION_SECONDS, streamed=False),
+            timers=timers(min(QUESTION_SECONDS, max(seconds, 0.1)), streamed=False),
             max_retries=0,
             streamed=False,
             credentials=self._credentials,
@@ -297,12 +326,19 @@ class Connected:
 
     def _build_headers(self, options: Any, **more: Any) -> httpx2.Headers:
         """Build the SDK's headers, with the place of the key marked; a caller's own Authorization stays."""
-        headers: httpx2.Headers = super()._build_headers(options, **more)  # type: ignore[misc]  # the SDK's
+        token = building_headers.set(True)
+        try:
+            headers: httpx2.Headers = super()._build_headers(options, **more)  # type: ignore[misc]  # the SDK's
+        finally:
+            building_headers.reset(token)
         custom = options.headers if isinstance(options.headers, Mapping) else {}
         given = (*self._custom_headers, *custom)
         if not any(name.lower() == "authorization" for name in given):
             headers["Authorization"] = KEY_GOES_HERE
-        return headers
+            return headers
+        # openai 2.x adds its own line where the caller spelt the name in another case.
+        marked = KEY_GOES_HERE.encode()
+        return type(headers)([(name, value) for name, value in headers.raw if value != marked])
 
     def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
         """Accept a request without a key: vLLM needs none unless it was started with one."""
@@ -325,12 +361,24 @@ class Connected:
         path = response.request.url.path
         said = status_text(body)
         told = err_msg if not said or said in err_msg else f"{err_msg} - {said}"
-        todo = status_advice(response.status_code, path, body, self._settings)
+        sent = response.request.headers.get("authorization")
+        todo = status_advice(
+            response.status_code, path, body, self._settings, own_key=sent not in (None, KEY_GOES_HERE)
+        )
         message = f"{told.rstrip('.')}. {todo}" if todo else told
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
         return error
+
+
+def _is_account_of_openai(source: KeySource | None) -> bool:
+    """Whether a key came from OPENAI_API_KEY and opens an account of the OpenAI platform."""
+    return (
+        isinstance(source, GivenKey)
+        and source.place == "OPENAI_API_KEY"
+        and source.key.is_openai_platform_key
+    )
 
 
 def key_source(given: Hidden) -> KeySource | None:
@@ -373,3 +421,10 @@ def request_for(client: Any, path: str, *, own_route: bool, call: Call | None) -
     request = client._build_request(FinalRequestOptions.construct(method="get", url=url))
     request.extensions = {**request.extensions, CALL: call}
     return request
+
+
+def with_model(options: Any, model: str) -> Any:
+    """Return the options of a request with its model filled in."""
+    named = options.model_copy()
+    named.json_data = {**options.json_data, "model": model}
+    return named

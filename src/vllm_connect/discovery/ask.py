@@ -14,12 +14,14 @@ __all__ = ["Ask", "Reply"]
 class Ask:
     """A GET of a path below the API (`/models`), or of one of vLLM's own routes (`/health`).
 
-    `raises` says whether a failure ends the flow as the error it is; without it the flow is told.
+    `raises` says whether a failure ends the flow as the error it is; without it the flow is told. `seconds` is
+    the most that the flow can wait for the answer.
     """
 
     path: str
     own_route: bool = False
     raises: bool = True
+    seconds: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ LONGEST_PAUSE = 5.0
 JITTER = 0.5
 # A gateway answers these while the server behind it is still away.
 NOT_YET = frozenset({502, 503, 504})
+NOT_MENDED_BY_TIME = ("certificate", "host name", "TLS failed")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def probe_readiness(
     started = clock()
     pause = FIRST_PAUSE
     while True:
-        answer = yield from _probe()
+        answer = yield from _probe(timeout - (clock() - started))
         elapsed = clock() - started
         if answer is None:
             report(Ready(elapsed))
@@ -76,12 +77,14 @@ def probe_readiness(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _probe() -> Generator[Ask, Reply, str | None]:
+def _probe(seconds: float) -> Generator[Ask, Reply, str | None]:
     """Return what keeps the server from being ready, None for nothing."""
-    health = yield Ask("/health", own_route=True, raises=False)
+    health = yield Ask("/health", own_route=True, raises=False, seconds=seconds)
     if _not_yet(health):
         return _shown(health)
-    models = yield Ask("/models", raises=False)
+    if isinstance(health.error, ServerUnreachable):
+        raise health.error
+    models = yield Ask("/models", raises=False, seconds=seconds)
     if _not_yet(models):
         return _shown(models)
     if models.error is not None:
@@ -94,7 +97,7 @@ def _not_yet(reply: Reply) -> bool:
     if isinstance(reply.error, openai.APITimeoutError):
         return True
     if isinstance(reply.error, ServerUnreachable):
-        return "certificate" not in reply.error.reason and "host name" not in reply.error.reason
+        return not any(mark in reply.error.reason for mark in NOT_MENDED_BY_TIME)
     return reply.status in NOT_YET
 
 

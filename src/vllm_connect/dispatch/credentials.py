@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ class Credentials:
     endpoint: Endpoint
     allow_insecure: bool = False
     _loaded: Key | None = field(default=None, repr=False)
+    # A command runs once and a prompt asks once, however many threads make the first call.
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def must_not_travel_in_clear(self) -> bool:
@@ -42,9 +45,10 @@ class Credentials:
             return None
         if isinstance(self.source, CallableKey):
             return self.source.load()
-        if self._loaded is None:
-            self._loaded = self.source.load()
-        return self._loaded
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self.source.load()
+            return self._loaded
 
     async def akey(self) -> Key | None:
         """Return the key without blocking the event loop: files, commands and prompts wait in a thread."""

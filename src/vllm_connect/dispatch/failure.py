@@ -59,7 +59,7 @@ REASONS_BY_NAME = {
 
 def is_transport_failure(error: BaseException) -> bool:
     """Whether an exception is of the transport: httpx's own, or one that it lets through unmapped."""
-    if isinstance(error, ssl.SSLError | anyio.EndOfStream):
+    if isinstance(error, OSError | anyio.EndOfStream) or _is_loop_closed(error):
         return True
     return any(
         kind.__module__.partition(".")[0] in HTTP_PACKAGES and kind.__name__ == "RequestError"
@@ -67,16 +67,33 @@ def is_transport_failure(error: BaseException) -> bool:
     )
 
 
+def _is_loop_closed(error: BaseException) -> bool:
+    """Whether a kept connection belonged to an event loop that is gone: one client, several `asyncio.run`."""
+    return isinstance(error, RuntimeError) and "Event loop is closed" in str(error)
+
+
 def failure(
-    error: Exception, *, request: httpx2.Request, server: str, tries: int, limit: Limit, streamed: bool
+    error: Exception,
+    *,
+    request: httpx2.Request,
+    server: str,
+    tries: int,
+    limit: Limit,
+    connect: Limit,
+    streamed: bool,
+    before: BaseException | None,
 ) -> ServerUnreachable | DeadlineExceeded:
-    """Return our error for an exception of the transport; `limit` is the one that a timeout ran into."""
+    """Return our error for an exception of the transport.
+
+    `limit` and `connect` are the ones that a timeout ran into; `before` is what the caller was handling when
+    the call began, which is none of our business.
+    """
     name = type(error).__name__
-    phase: Phase = "connect" if name in NOTHING_WAS_SENT or _is_tls(error) else "answer"
-    reason = _reason(error)
-    hide_locals(error, request)
+    nothing_sent = name in NOTHING_WAS_SENT or _is_tls(error) or _is_loop_closed(error)
+    phase: Phase = "connect" if nothing_sent else "answer"
+    reason = "connection failed" if _is_loop_closed(error) else _reason(error)
+    hide_locals(error, request, before)
     if name == "ConnectTimeout":
-        connect = Limit(limit.seconds, "connect", _connect_setting(request, limit))
         return deadline_exceeded(request=request, server=server, limit=connect, streamed=streamed)
     if name in ("ReadTimeout", "WriteTimeout"):
         return deadline_exceeded(request=request, server=server, limit=limit, streamed=streamed)
@@ -88,11 +105,6 @@ def failure(
     return ServerUnreachable(
         message, request=request, server=server, phase=phase, reason=reason, attempts=tries
     )
-
-
-def _connect_setting(request: httpx2.Request, limit: Limit) -> float:
-    setting = request.extensions.get("timeout", {}).get("connect")
-    return limit.setting if setting is None else float(setting)
 
 
 def deadline_exceeded(
@@ -135,8 +147,8 @@ def _is_tls(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
+def _chain(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:
+    seen: set[int] = {id(before)}
     waiting = [error]
     while waiting:
         one = waiting.pop()
@@ -149,12 +161,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         waiting.extend((one.__context__, one.__cause__))
 
 
-def hide_locals(error: BaseException, request: httpx2.Request) -> None:
+def hide_locals(error: BaseException, request: httpx2.Request, before: BaseException | None) -> None:
     """Take from an exception, and from all behind it, the frames and requests that hold the key.
 
     A traceback keeps the local variables of its frames, and reports with locals print them.
     """
-    for one in _chain(error):
+    for one in _chain(error, before):
         one.__traceback__ = None
         if getattr(one, "_request", None) is not None:
             one.request = request  # type: ignore[attr-defined]  # httpx's exceptions have this setter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -48,14 +49,16 @@ class Watch:
             request=self.request, server=self.server, limit=limit, streamed=self.call.streamed
         )
 
-    def failed(self, error: Exception, limit: Limit) -> Exception:
+    def failed(self, error: Exception, limit: Limit, before: BaseException | None) -> Exception:
         return failure(
             error,
             request=self.request,
             server=self.server,
             tries=self.tries,
             limit=limit,
+            connect=limit,
             streamed=self.call.streamed,
+            before=before,
         )
 
 
@@ -70,12 +73,13 @@ class _GuardedStream:
         pieces = iter(self._stream)
         while True:
             limit = self._watch.limit()
+            before = sys.exc_info()[1]
             try:
                 piece = next(pieces, None)
             except Exception as error:
                 if not is_transport_failure(error):
                     raise
-                raise self._watch.failed(error, limit) from error
+                raise self._watch.failed(error, limit, before) from error
             if piece is None:
                 return
             self._watch.arrived()
@@ -85,6 +89,7 @@ class _GuardedStream:
         pieces = aiter(self._stream)
         while True:
             limit = self._watch.limit()
+            before = sys.exc_info()[1]
             piece: bytes | None = None
             try:
                 with anyio.move_on_after(limit.timeout) as scope:
@@ -92,7 +97,7 @@ class _GuardedStream:
             except Exception as error:
                 if not is_transport_failure(error):
                     raise
-                raise self._watch.failed(error, limit) from error
+                raise self._watch.failed(error, limit, before) from error
             if scope.cancelled_caught:
                 raise self._watch.expired(limit)
             if piece is None:

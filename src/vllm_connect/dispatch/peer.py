@@ -32,13 +32,13 @@ class PeerCheck:
         address = self._foreign(event, info)
         if address is not None:
             info["return_value"].close()
-            raise self._refused(address)
+            raise self.refused(address)
 
     async def atrace(self, event: str, info: dict[str, Any]) -> None:
         address = self._foreign(event, info)
         if address is not None:
             await info["return_value"].aclose()
-            raise self._refused(address)
+            raise self.refused(address)
 
     def _foreign(self, event: str, info: dict[str, Any]) -> str | None:
         if event != CONNECTED or not self._watching:
@@ -47,7 +47,8 @@ class PeerCheck:
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         return None if may_travel_in_clear(address) else address
 
-    def _refused(self, address: str) -> KeyRefused:
+    def refused(self, address: str) -> KeyRefused:
+        """Return the error for a key that must not go to this address."""
         origin = self._credentials.endpoint.origin
         return KeyRefused(
             f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import email.utils
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import openai
 
@@ -30,10 +30,10 @@ MENDS_ITSELF = frozenset(
 
 @dataclass(frozen=True)
 class Answered:
-    """A try that ended with an answer: its status and headers."""
+    """A try that ended with an answer: its status and headers, which may echo the key."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from vllm_connect.dispatch.failure import failure, is_transport_failure
 from vllm_connect.dispatch.guard import Watch, guarded
 from vllm_connect.dispatch.peer import PeerCheck
 from vllm_connect.dispatch.retry import Answered, Failed, wait_before_retry
-from vllm_connect.endpoint import Endpoint, Key, Tls
+from vllm_connect.endpoint import Endpoint, Key, Tls, may_travel_in_clear
 from vllm_connect.errors import KeyRefused, RedirectRefused
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class _Try:
     key: Key | None
     watch: Watch
     limit: Limit
+    connect: Limit
     peer: PeerCheck
 
 
@@ -68,6 +69,7 @@ class _Dispatching:
         headers = self.http.Headers(request.headers)
         if wants_key(headers):
             self._refuse_foreign_origin(request, call)
+            self._refuse_public_literal(request, call, key)
             put_key(headers, key)
         else:
             key = None
@@ -79,7 +81,7 @@ class _Dispatching:
             request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
         )
         watch = Watch(call, request, str(call.credentials.endpoint), now, self.clock, tries)
-        return _Try(sent, key, watch, limit, peer)
+        return _Try(sent, key, watch, limit, call.limit(now, "connect", now), peer)
 
     def _refuse_foreign_origin(self, request: httpx2.Request, call: Call) -> None:
         endpoint = call.credentials.endpoint
@@ -94,7 +96,13 @@ class _Dispatching:
             server=endpoint.origin,
         )
 
-    def _failed(self, error: Exception, one: _Try) -> Exception:
+    def _refuse_public_literal(self, request: httpx2.Request, call: Call, key: Key | None) -> None:
+        """Judge an address that is written as a number before anything happens: a proxy would hide it later."""
+        guarded_key = key is not None and call.credentials.must_not_travel_in_clear
+        if guarded_key and request.url.scheme == "http" and not may_travel_in_clear(request.url.host):
+            raise PeerCheck(request, call.credentials).refused(request.url.host)
+
+    def _failed(self, error: Exception, one: _Try, before: BaseException | None) -> Exception:
         call = one.watch.call
         return failure(
             error,
@@ -102,7 +110,9 @@ class _Dispatching:
             server=one.watch.server,
             tries=one.watch.tries,
             limit=one.limit,
+            connect=one.connect,
             streamed=call.streamed,
+            before=before,
         )
 
     def _watched(self, response: httpx2.Response, one: _Try, *, is_async: bool) -> httpx2.Response:
@@ -110,6 +120,8 @@ class _Dispatching:
         one.request.extensions["timeout"]["read"] = _read_timeout(one.watch)
         response.stream = guarded(response.stream, one.watch, self.http, is_async=is_async)
         response.request = one.watch.request
+        # Built by httpx from the request that was sent, key included.
+        response.next_request = None
         response.extensions["vllm_connect_tries"] = one.watch.tries
         return response
 
@@ -127,17 +139,26 @@ class _Dispatching:
         return isinstance(request.stream, self.http.ByteStream)
 
     def _judged(self, response: httpx2.Response, one: _Try) -> httpx2.Response:
-        """Judge a finished error answer: refuse a redirect, and mask a key that the server echoes."""
-        if response.status_code in REDIRECTS:
-            raise _redirect_refused(response, one.watch.server)
-        if one.key is None or one.key.scrub(response.text) == response.text:
+        """Judge a finished error answer: mask a key that the server echoes, and refuse a redirect."""
+        masked = response if one.key is None else self._masked(response, one.key)
+        if masked.status_code in REDIRECTS:
+            raise _redirect_refused(masked, one.watch.server)
+        return masked
+
+    def _masked(self, response: httpx2.Response, key: Key) -> httpx2.Response:
+        """Return the answer without the key, wherever the server put it."""
+        headers = [(name, key.scrub(value)) for name, value in response.headers.multi_items()]
+        text = key.scrub(response.text)
+        if text == response.text and headers == response.headers.multi_items():
             return response
         masked: httpx2.Response = self.http.Response(
             response.status_code,
-            headers=[(k, v) for k, v in response.headers.multi_items() if k.lower() != "content-encoding"],
-            content=one.key.scrub(response.text).encode(),
-            request=one.watch.request,
+            headers=[(name, value) for name, value in headers if name.lower() != "content-encoding"],
+            content=text.encode(),
+            request=response.request,
         )
+        with contextlib.suppress(RuntimeError):  # not measured where the answer was never closed
+            masked.elapsed = response.elapsed
         masked.extensions.update(response.extensions)
         return masked
 
@@ -198,11 +219,11 @@ class _SyncSender(_Dispatching):
         call = call_of(request.extensions)
         if call is None:
             return self._transmit(request, stream=stream, **options)
-        key = call.credentials.key() if wants_key(request.headers) else None
         options.pop("follow_redirects", None)
         tries = 0
         while True:
             tries += 1
+            key = call.credentials.key() if wants_key(request.headers) else None
             one = self._begin_try(request, call, key, tries)
             outcome: Answered | Failed
             try:
@@ -224,12 +245,13 @@ class _SyncSender(_Dispatching):
             time.sleep(wait)
 
     def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
+        before = sys.exc_info()[1]
         try:
             response = self._transmit(one.request, stream=True, follow_redirects=False, **options)
         except Exception as error:
             if not is_transport_failure(error):
                 raise
-            raise self._failed(error, one) from error
+            raise self._failed(error, one, before) from error
         return self._watched(response, one, is_async=False)
 
 
@@ -244,11 +266,11 @@ class _AsyncSender(_Dispatching):
         call = call_of(request.extensions)
         if call is None:
             return await self._transmit(request, stream=stream, **options)
-        key = await call.credentials.akey() if wants_key(request.headers) else None
         options.pop("follow_redirects", None)
         tries = 0
         while True:
             tries += 1
+            key = await call.credentials.akey() if wants_key(request.headers) else None
             one = self._begin_try(request, call, key, tries)
             outcome: Answered | Failed
             try:
@@ -270,6 +292,7 @@ class _AsyncSender(_Dispatching):
             await anyio.sleep(wait)
 
     async def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
+        before = sys.exc_info()[1]
         one.request.extensions["trace"] = one.peer.atrace
         try:
             with anyio.move_on_after(one.limit.timeout) as scope:
@@ -278,7 +301,7 @@ class _AsyncSender(_Dispatching):
         except Exception as error:
             if not is_transport_failure(error):
                 raise
-            raise self._failed(error, one) from error
+            raise self._failed(error, one, before) from error
         assert scope.cancelled_caught
         raise one.watch.expired(one.limit)
 
@@ -327,6 +350,9 @@ class _Borrowed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_borrowed"], name)
+
+    def build_request(self, *arguments: Any, **options: Any) -> Any:
+        return self._borrowed.build_request(*arguments, **options)
 
 
 class _BorrowedSync(_Borrowed, _SyncSender):

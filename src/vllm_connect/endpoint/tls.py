@@ -24,6 +24,16 @@ class Tls:
     client_cert: str | tuple[str, str] | None = None
     verify: bool = True
 
+    def __post_init__(self) -> None:
+        certificates = self.client_cert if isinstance(self.client_cert, tuple) else (self.client_cert,)
+        pair = 2
+        if not (self.ca is None or isinstance(self.ca, str)):
+            raise SettingsError(f"tls.ca takes the path of a PEM file, not {type(self.ca).__name__}.")
+        if len(certificates) > pair or not all(one is None or isinstance(one, str) for one in certificates):
+            raise SettingsError("tls.client_cert takes the path of a PEM file, or (certificate, key).")
+        if not isinstance(self.verify, bool):
+            raise SettingsError(f"tls.verify takes true or false, not {self.verify!r}.")
+
     def context(self) -> ssl.SSLContext:
         """Return the context for connections; raises SettingsError naming the file that cannot be used."""
         context = self._trusting_context()

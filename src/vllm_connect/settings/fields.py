@@ -31,7 +31,7 @@ def _flag(value: object) -> bool:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    return isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values())
 
 
 def _address(value: object) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import stat
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vllm_connect.errors import SettingsError
+from vllm_connect.errors import SettingsError, SettingsWarning
 from vllm_connect.settings.fields import FIELDS, PROFILE_TABLE
 
 __all__ = ["SettingsFile", "find_project_file", "nearest", "read_settings_file"]
@@ -69,6 +71,9 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as cause:
+        if path.name == PYPROJECT and PYPROJECT_TABLE[1] not in text:
+            # Somebody else's file, such as a template: whether it is valid is none of our business.
+            return {}
         reason, _, place = str(cause).partition(" (at ")
         line = re.match(r"line (\d+)", place)
         number = line[1] if line else len(text.splitlines())
@@ -139,6 +144,11 @@ def _problems(values: Mapping[str, Any], table: tuple[str, ...], found: Settings
                 f"{place}: `{name}` is not taken from a project file, which comes with a repository and must not "
                 "reach for its reader's keys; set it in your user file."
             )
+        elif found.kind == "project file" and name == "tls" and "client_cert" in value:
+            yield (
+                f"{place}: `tls.client_cert` is not taken from a project file, which would use its reader's "
+                "identity; set it in your user file."
+            )
 
 
 def _kind(value: object) -> str:
@@ -159,13 +169,32 @@ def nearest(name: str, known: set[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(sorted(known))}"
 
 
-def find_project_file(start: Path, home: Path) -> SettingsFile | None:
-    """Return the nearest project file from a folder upwards, to the repository's root or the home folder."""
+def find_project_file(start: Path, home: Path | None, user_file: Path | None) -> SettingsFile | None:
+    """Return the nearest project file from a folder upwards, to the repository's root or the home folder.
+
+    The user file is none. A file that another user owns or may write is not read, and warned about: in a
+    shared folder such as /tmp it would direct everybody's requests (as git's CVE-2022-24765).
+    """
     for folder in (start, *start.parents):
         for name in (PROJECT_FILE, PYPROJECT):
-            found = read_settings_file(folder / name, "project file")
-            if found is not None:
+            path = folder / name
+            if user_file is not None and path.resolve() == user_file.resolve():
+                continue
+            found = read_settings_file(path, "project file")
+            if found is not None and _is_of_another(path):
+                warnings.warn(
+                    f"{path} belongs to another user, or others may write it, and is not read; if you trust it, "
+                    f"set VLLMCONNECT_CONFIG={path}.",
+                    SettingsWarning,
+                    stacklevel=5,
+                )
+            elif found is not None:
                 return found
         if (folder / ".git").exists() or folder == home:
             break
     return None
+
+
+def _is_of_another(path: Path) -> bool:
+    status = path.stat()
+    return status.st_uid not in (os.getuid(), 0) or bool(status.st_mode & stat.S_IWOTH)

@@ -132,7 +132,7 @@ def choose_key(
 
 def _key_settings(sources: list[Layer]) -> Iterator[tuple[Layer, str]]:
     for layer in sources:
-        named = [name for name in KEY_FIELDS if name in layer.values]
+        named = [name for name in KEY_FIELDS if layer.values.get(name, False) is not False]
         if len(named) > 1 and layer.kind != "environment":
             places = " and ".join(layer.place(name) for name in named)
             raise SettingsError(f"{places}: {' and '.join(named)} both give the key; keep one of them.")

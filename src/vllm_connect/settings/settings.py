@@ -14,6 +14,7 @@ import platformdirs
 
 from vllm_connect.endpoint import Endpoint, Tls, parse_endpoint
 from vllm_connect.errors import SettingsError, SettingsWarning
+from vllm_connect.settings.fields import FIELDS
 from vllm_connect.settings.file import SettingsFile, find_project_file, nearest, read_settings_file
 from vllm_connect.settings.key_source import KeySource
 from vllm_connect.settings.layer import Layer, layers, unknown_variables
@@ -60,28 +61,56 @@ class Settings:
         `arguments` holds settings by name, None for not given. Warns with SettingsWarning about what is
         unsafe. No network, no command and no question here: a key is read when first needed.
         """
-        files = tuple(_files(environ, folder or Path.cwd(), home or Path.home()))
+        files = tuple(_files(environ, folder, home))
         given = {name: value for name, value in (arguments or {}).items() if value is not None}
+        _check_arguments(given)
         settings = merge(given, environ, files)
         for warning in settings.warnings:
             warnings.warn(warning, SettingsWarning, stacklevel=3)
         return settings
 
 
-def _files(environ: Mapping[str, str], folder: Path, home: Path) -> Iterator[SettingsFile]:
-    """Yield the project file and the user file, as far as they exist."""
+def _files(environ: Mapping[str, str], folder: Path | None, home: Path | None) -> Iterator[SettingsFile]:
+    """Yield the project file and the user file, as far as they exist; without a folder or home there is none."""
     named = environ.get(CONFIG_VARIABLE)
-    user_path = (
-        Path(named).expanduser() if named else platformdirs.user_config_path("vllm-connect") / "config.toml"
-    )
-    project = find_project_file(folder, home)
-    if project is not None and project.path != user_path:
-        yield project
-    user = read_settings_file(user_path, "user file")
+    user_path = Path(named).expanduser() if named else _or_none(_user_path)
+    start = folder or _or_none(Path.cwd)
+    if start is not None:
+        project = find_project_file(start, home or _or_none(Path.home), user_path)
+        if project is not None:
+            yield project
+    user = None if user_path is None else read_settings_file(user_path, "user file")
     if user is None and named:
         raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {user_path}.")
     if user is not None:
         yield user
+
+
+def _user_path() -> Path:
+    return platformdirs.user_config_path("vllm-connect") / "config.toml"
+
+
+def _or_none(find: Callable[[], Path]) -> Path | None:
+    """Return a folder of this process, None where it has none: deleted, or a user without a home."""
+    try:
+        return find()
+    except (OSError, RuntimeError):
+        return None
+
+
+def _check_arguments(given: Mapping[str, Any]) -> None:
+    """Refuse an argument of the wrong type, as files refuse a value of the wrong type."""
+    finished = {"timeouts": Timeouts, "tls": Tls}
+    for name, value in given.items():
+        kind = finished.get(name)
+        fits = isinstance(value, kind) if kind is not None else _FREE.get(name) or FIELDS[name].fits(value)
+        if not fits:
+            takes = f"a {kind.__name__}(...)" if kind is not None else FIELDS[name].takes
+            raise SettingsError(f"`{name}` takes {takes}, not {type(value).__name__}.")
+
+
+# An address may be an httpx URL, a key a function: whoever reads them checks them.
+_FREE = {"base_url": True, "api_key": True}
 
 
 def merge(

@@ -67,7 +67,9 @@ class Timers:
     ready: float = 0.0
 
 
-def timers(setting: Timeouts | HttpxTimeout | float | None, *, streamed: bool) -> Timers:
+def timers(
+    setting: Timeouts | HttpxTimeout | tuple[float | None, ...] | float | None, *, streamed: bool
+) -> Timers:
     """Return the timers that a setting means for a streamed or a plain call.
 
     A number N keeps its everyday meaning: a plain call ends within N in total, over all attempts; a stream
@@ -88,4 +90,7 @@ def timers(setting: Timeouts | HttpxTimeout | float | None, *, streamed: bool) -
         token = float(setting) if streamed else None
         total = None if streamed else float(setting)
         return Timers(connect=float(setting), first_token=token, between_tokens=token, total=total)
+    if isinstance(setting, tuple):
+        connect, read = setting[:2]
+        return Timers(connect=connect, first_token=read, between_tokens=read, total=None)
     return Timers(connect=setting.connect, first_token=setting.read, between_tokens=setting.read, total=None)
