@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -144,3 +145,24 @@ def test_simulator() -> None:
             assert json.load(response)["data"][0]["id"] == "mine"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_ask_key(server: Simulator) -> None:
+    """`--ask-key` asks at the terminal for the key of this server, does not show it, and uses it."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "vllm_connect", "models", server.url, "--ask-key"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = os.read(ours, 4096)
+        assert f"API key for {server.url}".encode() in shown
+        os.write(ours, b"simulator-key\n")
+        # A pseudo-terminal whose other end is closed fails to read (Linux) or ends (macOS).
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 4096):
+                shown += piece
+        assert process.wait(30) == 0, shown
+    os.close(ours)
+    assert b"sim-model" in shown
+    assert b"simulator-key" not in shown
