@@ -46,7 +46,8 @@ repository cannot direct your key to its own server, and your OpenAI key does no
 - A key that was found and withheld is named in the explanation of the server's 401 and by `vllm-connect config`.
 - Over plain http a key goes only to loopback, private, link-local, unique-local and 100.64.0.0/10 addresses, judged
   by the connected address; `allow_insecure_key=True` overrides. `EMPTY` is a placeholder, not a key. Where a proxy, or
-  a transport of your own that is not httpcore's, makes the connection, only an address written as a number is judged.
+  a transport of your own that is not httpcore's, makes the connection, only an address written as a number is judged. A connection that your own http client
+  opened before there was a key is not judged again when a copy brings one.
 - A copy with another address, and `client.base_url = ...`, count as an address given by argument.
 - Redirects are not followed, and a request to another origin than the client's own is refused.
 - A project file may hold a literal `api_key` for its own server; it may not name variables, files, commands, the

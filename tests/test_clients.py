@@ -309,7 +309,7 @@ def test_is_an_openai_client() -> None:
     assert issubclass(AsyncOpenAI, openai.AsyncOpenAI)
 
 
-def test_last_tries_of_a_key_function(server: Simulator) -> None:
+def test_key_function_is_asked_for_every_try(server: Simulator) -> None:
     """A key function is asked for every try: a token may expire while the call waits."""
     keys = iter(["expired", KEY])
     server.reply_next(Reply(503, {"retry-after-ms": "10"}))
