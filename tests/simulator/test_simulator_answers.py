@@ -9,8 +9,8 @@ import pytest
 
 from tests.simulator.simulated import MESSAGES, chat, complete
 from vllm_connect.simulator import Simulator
-from vllm_connect.simulator.pattern import example
-from vllm_connect.simulator.schema import instance
+from vllm_connect.simulator.model.pattern import example
+from vllm_connect.simulator.model.schema import instance
 
 WEATHER = {
     "type": "object",

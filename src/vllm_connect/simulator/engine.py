@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vllm_connect.simulator.exchange import Work
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import BUSY, NO_MODEL, refuse
+from vllm_connect.simulator.requests.refusals import BUSY, NO_MODEL, refuse
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """POST /tokenize and /detokenize."""
 
-from vllm_connect.simulator import fields, intake
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, json_response
-from vllm_connect.simulator.prompts import chat_text, check_messages
-from vllm_connect.simulator.tokens import BEGIN, END, decode, encode
+from vllm_connect.simulator.model.prompts import chat_text, check_messages
+from vllm_connect.simulator.model.tokens import BEGIN, END, decode, encode
+from vllm_connect.simulator.requests import fields, intake
 
 
 def tokenize(request: RecordedRequest, engine: Engine) -> Routed:

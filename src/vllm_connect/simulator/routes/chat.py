@@ -4,16 +4,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from vllm_connect.simulator import constraints, intake, logprobs, sampling
-from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, Work, json_response
-from vllm_connect.simulator.fields import Body
-from vllm_connect.simulator.generation import Generation, Limits, generate, randomness
-from vllm_connect.simulator.message import Delta, Message, deltas, echoed, message, role
-from vllm_connect.simulator.prompts import chat_prompt, chat_text, check_messages
-from vllm_connect.simulator.refusals import Refused
-from vllm_connect.simulator.speech import check_tools, speech
+from vllm_connect.simulator.model import constraints, logprobs, sampling
+from vllm_connect.simulator.model.generation import Generation, Limits, generate, randomness
+from vllm_connect.simulator.model.message import Delta, Message, deltas, echoed, message, role
+from vllm_connect.simulator.model.prompts import chat_prompt, chat_text, check_messages
+from vllm_connect.simulator.model.speech import check_tools, speech
+from vllm_connect.simulator.requests import intake
+from vllm_connect.simulator.requests.fields import Body
+from vllm_connect.simulator.requests.refusals import Refused
+from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, usage
 
 Chunk = dict[str, Any]
 

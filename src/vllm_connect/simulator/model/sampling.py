@@ -4,11 +4,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from vllm_connect.simulator import fields
-from vllm_connect.simulator.generation import Limits
+from vllm_connect.simulator.model.generation import Limits
+from vllm_connect.simulator.model.tokens import MAX_CHARACTERS, SIZE
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import PROMPT_TOO_LONG, TEXT_TOO_LONG, TOO_MANY_TOKENS, Refusal, refuse
-from vllm_connect.simulator.tokens import MAX_CHARACTERS, SIZE
+from vllm_connect.simulator.requests import fields
+from vllm_connect.simulator.requests.refusals import (
+    PROMPT_TOO_LONG,
+    TEXT_TOO_LONG,
+    TOO_MANY_TOKENS,
+    Refusal,
+    refuse,
+)
 
 Body = Mapping[str, Any]
 

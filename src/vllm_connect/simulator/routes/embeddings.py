@@ -11,16 +11,16 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from vllm_connect.simulator import fields, intake
-from vllm_connect.simulator.accounting import duration, usage
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import Frame, RecordedRequest, Routed, Stream, Work, json_response
-from vllm_connect.simulator.fields import Body
+from vllm_connect.simulator.model.prompts import chat_text, check_messages, check_prompts, prompts
+from vllm_connect.simulator.model.sampling import check_text_length, check_vocabulary, fit_prompt
+from vllm_connect.simulator.model.tokens import BEGIN, END, encode
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.prompts import chat_text, check_messages, check_prompts, prompts
-from vllm_connect.simulator.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, Refusal, refuse
-from vllm_connect.simulator.sampling import check_text_length, check_vocabulary, fit_prompt
-from vllm_connect.simulator.tokens import BEGIN, END, encode
+from vllm_connect.simulator.requests import fields, intake
+from vllm_connect.simulator.requests.fields import Body
+from vllm_connect.simulator.requests.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, Refusal, refuse
+from vllm_connect.simulator.routes.accounting import duration, usage
 
 _MISSING = ("input", "messages", "messages", "messages", "input", "messages", "input")
 _TRUNCATION_TOO_LONG = Refusal(

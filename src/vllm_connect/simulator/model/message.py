@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vllm_connect.simulator.fields import Body
-from vllm_connect.simulator.generation import Generation, Step
+from vllm_connect.simulator.model.generation import Generation, Step
+from vllm_connect.simulator.model.tokens import THINK_END, TOOL_BEGIN, TOOL_END, special_id
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.tokens import THINK_END, TOOL_BEGIN, TOOL_END, special_id
+from vllm_connect.simulator.requests.fields import Body
 
 Fields = dict[str, Any]
 

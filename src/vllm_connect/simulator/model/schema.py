@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
-from vllm_connect.simulator import pattern
-from vllm_connect.simulator.words import KINDS
+from vllm_connect.simulator.model import pattern
+from vllm_connect.simulator.model.words import KINDS
 
 Schema = Mapping[str, Any]
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from vllm_connect.simulator import fields, parameters, rules
 from vllm_connect.simulator.exchange import RecordedRequest, json_response
-from vllm_connect.simulator.fields import Body, Field
-from vllm_connect.simulator.refusals import Refused, error_body
-from vllm_connect.simulator.rules import Rule
+from vllm_connect.simulator.requests import fields, parameters, rules
+from vllm_connect.simulator.requests.fields import Body, Field
+from vllm_connect.simulator.requests.refusals import Refused, error_body
+from vllm_connect.simulator.requests.rules import Rule
 
 
 class Contract(NamedTuple):

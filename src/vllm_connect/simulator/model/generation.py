@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from vllm_connect.simulator.tokens import END_ID, Detokenizer, encode
-from vllm_connect.simulator.words import sentences
+from vllm_connect.simulator.model.tokens import END_ID, Detokenizer, encode
+from vllm_connect.simulator.model.words import sentences
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, Final
 
-from vllm_connect.simulator import pattern, schema
-from vllm_connect.simulator.refusals import Refusal, refuse
+from vllm_connect.simulator.model import pattern, schema
+from vllm_connect.simulator.requests.refusals import Refusal, refuse
 
 Body = Mapping[str, Any]
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vllm_connect.simulator import fields
-from vllm_connect.simulator.fields import Error
+from vllm_connect.simulator.model.sampling import check_text_length, fit_prompt
+from vllm_connect.simulator.model.tokens import TURN_BEGIN, TURN_END, encode
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import Refusal, refuse
-from vllm_connect.simulator.sampling import check_text_length, fit_prompt
-from vllm_connect.simulator.tokens import TURN_BEGIN, TURN_END, encode
+from vllm_connect.simulator.requests import fields
+from vllm_connect.simulator.requests.fields import Error
+from vllm_connect.simulator.requests.refusals import Refusal, refuse
 
 Body = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from vllm_connect.simulator.exchange import Frame, Stream, dump
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import Refused
+from vllm_connect.simulator.requests.refusals import Refused
 
 DONE = b"data: [DONE]\n\n"
 

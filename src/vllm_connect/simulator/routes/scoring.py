@@ -4,13 +4,13 @@ import math
 import time
 from typing import Any
 
-from vllm_connect.simulator import fields, intake
-from vllm_connect.simulator.accounting import duration, usage
-from vllm_connect.simulator.embeddings import check_model, embed, pooled_prompt
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, Work, json_response
-from vllm_connect.simulator.fields import Body
-from vllm_connect.simulator.refusals import Refusal, refuse
+from vllm_connect.simulator.requests import fields, intake
+from vllm_connect.simulator.requests.fields import Body
+from vllm_connect.simulator.requests.refusals import Refusal, refuse
+from vllm_connect.simulator.routes.accounting import duration, usage
+from vllm_connect.simulator.routes.embeddings import check_model, embed, pooled_prompt
 
 _PAIRS = (("queries", "documents"), ("queries", "items"), ("data_1", "data_2"), ("text_1", "text_2"))
 _MISSING = ("queries", "documents", "queries", "items", "data_1", "data_2", "text_1", "text_2")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from vllm_connect.simulator.refusals import NO_PROMPT, Refusal, refuse
+from vllm_connect.simulator.requests.refusals import NO_PROMPT, Refusal, refuse
 
 Body = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from vllm_connect.simulator.tokens import SIZE, decode
+from vllm_connect.simulator.model.tokens import SIZE, decode
 
 Alternatives = list[tuple[int, float]]
 

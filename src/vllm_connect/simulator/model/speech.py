@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from vllm_connect.simulator import constraints, schema
-from vllm_connect.simulator.fields import Body
-from vllm_connect.simulator.generation import spoken
-from vllm_connect.simulator.message import may_call, thinks
+from vllm_connect.simulator.model import constraints, schema
+from vllm_connect.simulator.model.generation import spoken
+from vllm_connect.simulator.model.message import may_call, thinks
+from vllm_connect.simulator.model.tokens import THINK_END, TOOL_BEGIN, TOOL_END
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import Refusal, refuse
-from vllm_connect.simulator.tokens import THINK_END, TOOL_BEGIN, TOOL_END
+from vllm_connect.simulator.requests.fields import Body
+from vllm_connect.simulator.requests.refusals import Refusal, refuse
 
 Tool = Mapping[str, Any]
 

@@ -6,21 +6,21 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-from vllm_connect.simulator import (
+from vllm_connect.simulator.engine import Engine
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_response, json_response
+from vllm_connect.simulator.options import Options
+from vllm_connect.simulator.requests import intake
+from vllm_connect.simulator.requests.intake import Contract
+from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refused, detail
+from vllm_connect.simulator.routes import (
     chat,
     completions,
     embeddings,
     instruments,
-    intake,
     scoring,
     sleeping,
     tokenization,
 )
-from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_response, json_response
-from vllm_connect.simulator.intake import Contract
-from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.refusals import UNAUTHORIZED, Refused, detail
 
 Handler = Callable[[RecordedRequest, Engine], Routed]
 

@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Iterable
 
-from vllm_connect.simulator.words import VOCABULARY
+from vllm_connect.simulator.model.words import VOCABULARY
 
 BEGIN, END, TURN_BEGIN, TURN_END, THINK_BEGIN, THINK_END, TOOL_BEGIN, TOOL_END = SPECIAL = (
     "<s>",

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from vllm_connect.simulator.exchange import json_response
-from vllm_connect.simulator.refusals import Refused, error_body
+from vllm_connect.simulator.requests.refusals import Refused, error_body
 
 Body = dict[str, Any]
 Error = dict[str, Any]

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_connect.simulator import constraints, intake, logprobs, sampling
-from vllm_connect.simulator.accounting import duration, paced, refused_stream, usage
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, Work, json_response
-from vllm_connect.simulator.fields import Body
-from vllm_connect.simulator.generation import Generation, Step, generate, randomness, spoken
-from vllm_connect.simulator.prompts import check_prompts, prompts, text_prompt
-from vllm_connect.simulator.refusals import Refused
-from vllm_connect.simulator.sampling import fit_prompt
-from vllm_connect.simulator.speech import constrained
-from vllm_connect.simulator.tokens import decode
+from vllm_connect.simulator.model import constraints, logprobs, sampling
+from vllm_connect.simulator.model.generation import Generation, Step, generate, randomness, spoken
+from vllm_connect.simulator.model.prompts import check_prompts, prompts, text_prompt
+from vllm_connect.simulator.model.sampling import fit_prompt
+from vllm_connect.simulator.model.speech import constrained
+from vllm_connect.simulator.model.tokens import decode
+from vllm_connect.simulator.requests import intake
+from vllm_connect.simulator.requests.fields import Body
+from vllm_connect.simulator.requests.refusals import Refused
+from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, usage
 
 Chunk = dict[str, Any]
 

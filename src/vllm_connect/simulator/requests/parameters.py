@@ -1,6 +1,6 @@
 """The request parameters of each route as tables, in the order vLLM 0.32 declares them."""
 
-from vllm_connect.simulator.fields import Field
+from vllm_connect.simulator.requests.fields import Field
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
