@@ -139,7 +139,7 @@ class Server:
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body)
-        with contextlib.closing(self._connection(timeout)) as connection:
+        with contextlib.closing(self.connection(timeout)) as connection:
             connection.request(method, path, body=content, headers=headers)
             response = connection.getresponse()
             return Reply(response.status, dict(response.getheaders()), response.read())
@@ -148,7 +148,8 @@ class Server:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL_LINES:])
 
-    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """Return a connection to the server, opened at its first request."""
         if self.options.uds:
             return UnixConnection(self.options.uds, timeout=timeout)
         if self.options.tls:

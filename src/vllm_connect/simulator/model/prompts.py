@@ -7,22 +7,10 @@ from vllm_connect.simulator.model.sampling import check_text_length, fit_prompt
 from vllm_connect.simulator.model.tokens import TURN_BEGIN, TURN_END, encode
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import fields
-from vllm_connect.simulator.requests.fields import Error
 from vllm_connect.simulator.requests.refusals import Refusal, refuse
+from vllm_connect.simulator.requests.shapes import is_token_ids, message_errors, prompt_errors
 
 Body = Mapping[str, Any]
-
-# The message shapes vLLM tries in turn, each with the fields it misses in a message without a role.
-_MESSAGE_SHAPES = (
-    ("ChatCompletionDeveloperMessageParam", ("role",)),
-    ("ChatCompletionSystemMessageParam", ("role",)),
-    ("ChatCompletionUserMessageParam", ("role",)),
-    ("ChatCompletionAssistantMessageParam", ("role",)),
-    ("ChatCompletionToolMessageParam", ("role", "tool_call_id")),
-    ("ChatCompletionFunctionMessageParam", ("name", "role")),
-    ("CustomChatCompletionMessageParam", ("role",)),
-    ("Message", ("author", "role")),
-)
 
 _TEXT_PARTS = {
     "text": "text",
@@ -51,11 +39,8 @@ _NO_MESSAGES = Refusal("Cannot apply chat template to an empty conversation. Pro
 
 def check_messages(messages: Sequence[Any]) -> None:
     """Refuse messages that are no objects or have no role."""
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise fields.refused(_not_a_message(place, message))
-        if not isinstance(message.get("role"), str):
-            raise fields.refused(_without_role(place, message))
+    if errors := message_errors("messages", messages):
+        raise fields.refused(errors)
 
 
 def chat_text(body: Body, options: Options) -> str:
@@ -94,20 +79,10 @@ def text_prompt(text: str, body: Body, options: Options) -> list[int]:
     return fit_prompt(encode(text), body, options, tokenized=False)
 
 
-def is_token_ids(value: object) -> bool:
-    """Whether this is one prompt given as token ids."""
-    return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
-
-
 def check_prompts(name: str, value: object) -> None:
     """Refuse what is neither a text, nor token ids, nor a list of one of these."""
-    if isinstance(value, str) or is_token_ids(value):
-        return
-    if not isinstance(value, list):
-        list_error = fields.error("list_type", name, value)
-        raise fields.refused([list_error, list_error, fields.error("string_type", name, value), list_error])
-    if not (all(isinstance(item, str) for item in value) or all(is_token_ids(item) for item in value)):
-        raise fields.refused(_mixed(name, value))
+    if errors := prompt_errors(name, value):
+        raise fields.refused(errors)
 
 
 def prompts(value: Any) -> list[str | list[int]]:
@@ -125,44 +100,3 @@ def _part_text(part: Any, options: Options) -> str:
         raise refuse(_NOT_MULTIMODAL, model=options.models[0])
     supported = ", ".join(sorted(_MEDIA_PARTS | _TEXT_PARTS.keys() | {"prompt_embeds", "tool_reference"}))
     raise refuse(_UNKNOWN_PART, value=kind, kind=kind, supported=supported)
-
-
-def _not_a_message(place: int, message: object) -> list[Error]:
-    return [
-        fields.error(
-            "model_attributes_type" if shape == "Message" else "dict_type",
-            f"messages.{place}.{shape}",
-            message,
-        )
-        for shape, _ in _MESSAGE_SHAPES
-    ]
-
-
-def _without_role(place: int, message: Mapping[str, Any]) -> list[Error]:
-    return [
-        fields.missing(f"messages.{place}.{shape}.{name}", message)
-        for shape, names in _MESSAGE_SHAPES
-        for name in names
-        if name not in message
-    ]
-
-
-def _mixed(name: str, value: Sequence[Any]) -> list[Error]:
-    return [
-        *(
-            fields.error("int_parsing" if isinstance(item, str) else "int_type", f"{name}.{place}", item)
-            for place, item in enumerate(value)
-            if type(item) is not int
-        ),
-        *(
-            fields.error("list_type", f"{name}.{place}", item)
-            for place, item in enumerate(value)
-            if not isinstance(item, list)
-        ),
-        fields.error("string_type", name, value),
-        *(
-            fields.error("string_type", f"{name}.{place}", item)
-            for place, item in enumerate(value)
-            if not isinstance(item, str)
-        ),
-    ]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -25,8 +25,12 @@ class Field:
     least: int | None = None
     most: int | None = None
     literals: tuple[str, ...] = ()
-    items: str | None = None
-    """The kind of a list's items."""
+    items: "Field | None" = None
+    """What a list's items and an object's values are; it has no name of its own."""
+    fields: tuple["Field", ...] = ()
+    """The fields of an object that are checked in turn."""
+    ways: tuple[tuple["Field", ...], ...] = ()
+    """The sets of fields of which an object must have one."""
 
 
 _BOOLEANS = {
@@ -46,32 +50,50 @@ class _Wrong(Exception):
 
 def parse(body: Mapping[str, Any], fields: Iterable[Field]) -> Body:
     """The body with defaults and converted values; refuses with every wrong field listed. Extras pass."""
-    parsed, errors = dict(body), []
-    for field in fields:
-        if field.name not in body:
-            parsed[field.name] = field.default
-            errors += [missing(field.name, body)] if field.required else []
-            continue
-        parsed[field.name], wrong = _parse_value(body[field.name], field)
-        errors += wrong
+    parsed, errors = check(body, fields)
     if errors:
         raise refused(errors)
     return parsed
 
 
-def _parse_value(value: Any, field: Field) -> tuple[Any, list[Error]]:
+def check(body: Mapping[str, Any], fields: Iterable[Field], prefix: str = "") -> tuple[Body, list[Error]]:
+    """The parsed body, and what is wrong with it."""
+    parsed, errors = dict(body), []
+    for field in fields:
+        place = prefix + field.name
+        if field.name not in body:
+            parsed[field.name] = field.default
+            errors += [missing(place, body)] if field.required else []
+            continue
+        parsed[field.name], wrong = _parse_value(body[field.name], field, place)
+        errors += wrong
+    return parsed, errors
+
+
+def _parse_value(value: Any, field: Field, place: str) -> tuple[Any, list[Error]]:
     try:
         converted = _convert(value, field)
     except _Wrong as wrong:
-        return None, [_error(str(wrong), field, value)]
-    if field.items is None or not isinstance(converted, list):
-        return converted, []
-    item_fields = [
-        replace(field, name=f"{field.name}.{place}", kind=field.items, items=None, nullable=False)
-        for place in range(len(converted))
-    ]
-    parsed = [_parse_value(item, item_field) for item, item_field in zip(converted, item_fields, strict=True)]
-    return [item for item, _ in parsed], [error for _, errors in parsed for error in errors]
+        # A union complains once for each of its ways.
+        return None, [_error(str(wrong), field, place, value)] * max(len(field.ways), 1)
+    if converted is None:
+        return None, []
+    if field.items and isinstance(converted, list):
+        numbered = dict(enumerate(converted))
+        parsed, errors = _parse_items(numbered, field.items, place)
+        return list(parsed.values()), errors
+    if field.items:
+        return _parse_items(converted, field.items, place)
+    if field.ways:
+        complaints = [check(converted, way, f"{place}.")[1] for way in field.ways]
+        return converted, [error for of_one in complaints for error in of_one] if all(complaints) else []
+    return check(converted, field.fields, f"{place}.") if field.fields else (converted, [])
+
+
+def _parse_items(values: Mapping[Any, Any], field: Field, place: str) -> tuple[dict[Any, Any], list[Error]]:
+    parsed = {key: _parse_value(value, field, f"{place}.{key}") for key, value in values.items()}
+    errors = [error for _, errors in parsed.values() for error in errors]
+    return {key: value for key, (value, _) in parsed.items()}, errors
 
 
 def missing(location: str, container: object) -> Error:
@@ -125,8 +147,6 @@ def _convert(value: Any, field: Field) -> Any:
     if value is None and field.nullable:
         return None
     converted = _CONVERTERS[field.kind](value, field)
-    if field.items:
-        return converted
     if field.least is not None and converted < field.least:
         raise _Wrong("greater_than_equal")
     if field.most is not None and converted > field.most:
@@ -134,7 +154,7 @@ def _convert(value: Any, field: Field) -> Any:
     return converted
 
 
-def _error(kind: str, field: Field, value: object) -> Error:
+def _error(kind: str, field: Field, place: str, value: object) -> Error:
     quoted = [f"'{literal}'" for literal in field.literals]
     contexts: dict[str, dict[str, Any]] = {
         "less_than_equal": {"le": field.most},
@@ -142,7 +162,7 @@ def _error(kind: str, field: Field, value: object) -> Error:
         "literal_error": {"expected": " or ".join(filter(None, (", ".join(quoted[:-1]), *quoted[-1:])))},
     }
     context = contexts.get(kind, {})
-    return error(kind, field.name, value, MESSAGES[kind].format(**context), **context)
+    return error(kind, place, value, MESSAGES[kind].format(**context), **context)
 
 
 def _integer(value: Any, _: Field) -> int:
@@ -213,6 +233,7 @@ _CONVERTERS: dict[str, Callable[[Any, Field], Any]] = {
     "string": _instance(str, "string_type"),
     "list": _instance(list, "list_type"),
     "object": _instance(dict, "dict_type"),
+    "model": _instance(dict, "model_attributes_type"),
 }
 
 

@@ -6,24 +6,29 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from vllm_connect.simulator.exchange import RecordedRequest, json_response
-from vllm_connect.simulator.requests import fields, parameters, rules
+from vllm_connect.simulator.requests import fields, parameters, rules, shapes
 from vllm_connect.simulator.requests.fields import Body, Field
 from vllm_connect.simulator.requests.refusals import Refused, error_body
 from vllm_connect.simulator.requests.rules import Rule
+from vllm_connect.simulator.requests.shapes import Shape
 
 
 class Contract(NamedTuple):
-    """What a route takes: the name of its body in /openapi.json, its fields, the rules over all of them."""
+    """What a route takes: the name of its body in /openapi.json, its fields, the rules over all of them.
+
+    A body that may come in several shapes lists them.
+    """
 
     name: str
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
+    shapes: tuple[Shape, ...] = ()
 
 
 CHAT = Contract("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
 COMPLETION = Contract("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
-EMBEDDING = Contract("EmbeddingCompletionRequest", parameters.EMBEDDING, rules.POOLING)
-POOLING = Contract("PoolingCompletionRequest", parameters.POOLING, rules.POOLING)
+EMBEDDING = Contract("EmbeddingCompletionRequest", parameters.EMBEDDING, rules.POOLING, shapes.EMBEDDING)
+POOLING = Contract("PoolingCompletionRequest", parameters.POOLING, rules.POOLING, shapes.POOLING)
 SCORE = Contract("ScoreTextRequest", parameters.SCORE, rules.POOLING)
 RERANK = Contract("RerankRequest", parameters.RERANK, rules.POOLING)
 TOKENIZE = Contract("TokenizeCompletionRequest", parameters.TOKENIZE, rules.TOKENIZE)
@@ -43,6 +48,8 @@ def read(request: RecordedRequest, contract: Contract) -> Body:
         raise Refused(json_response(error_body(*_UNSUPPORTED_MEDIA), status=400))
     body = _parsed(request.body)
     rules.check(_with_tool_choice(body), contract.rules)
+    if contract.shapes:
+        return shapes.parse(body, contract.fields, contract.shapes)
     return fields.parse(_with_tool_choice(body), contract.fields)
 
 

@@ -3,6 +3,9 @@
 from vllm_connect.simulator.requests.fields import Field
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
+_INTEGER = Field("", "integer", nullable=False)
+_NATURAL = Field("", "integer", nullable=False, least=0)
+_TEXT = Field("", "string", nullable=False)
 
 
 def _flag(name: str, *, default: bool = False, nullable: bool = False) -> Field:
@@ -21,6 +24,73 @@ def _objects(*names: str) -> tuple[Field, ...]:
     return tuple(Field(name, "object") for name in names)
 
 
+def _exactly(name: str, *literals: str) -> Field:
+    return Field(name, "literal", nullable=False, required=True, literals=literals)
+
+
+_FUNCTION = (
+    Field("name", "string", nullable=False, required=True),
+    *_texts("description"),
+    *_objects("parameters"),
+    Field("strict", "boolean"),
+)
+_TOOL = Field(
+    "",
+    "model",
+    nullable=False,
+    fields=(
+        Field("type", "literal", "function", nullable=False, literals=("function",)),
+        Field("function", "model", nullable=False, required=True, fields=_FUNCTION),
+    ),
+)
+_SCHEMA = (
+    Field("name", "string", nullable=False, required=True),
+    *_texts("description"),
+    *_objects("schema"),
+    Field("strict", "boolean"),
+)
+_RESPONSE_FORMAT = Field(
+    "response_format",
+    "model",
+    ways=(
+        (
+            _exactly("type", "text", "json_object", "json_schema"),
+            Field("json_schema", "model", fields=_SCHEMA),
+        ),
+        (
+            _exactly("type", "structural_tag"),
+            Field("format", "any", required=True),
+        ),
+        (
+            _exactly("type", "structural_tag"),
+            Field("structures", "list", nullable=False, required=True),
+            Field("triggers", "list", nullable=False, required=True),
+        ),
+    ),
+)
+_STREAM_OPTIONS = Field(
+    "stream_options",
+    "model",
+    fields=(
+        _flag("include_usage", default=True, nullable=True),
+        _flag("continuous_usage_stats", nullable=True),
+    ),
+)
+_STRUCTURED_OUTPUTS = Field(
+    "structured_outputs",
+    "object",
+    fields=(
+        Field("regex", "string"),
+        Field("choice", "list", items=_TEXT),
+        Field("grammar", "string"),
+        Field("json_object", "boolean"),
+        _flag("disable_any_whitespace"),
+        _flag("disable_additional_properties"),
+        *_texts("whitespace_pattern", "structural_tag"),
+    ),
+)
+_LOGIT_BIAS = Field("logit_bias", "object", items=Field("", "number", nullable=False))
+
 _TRUNCATION = (
     Field("truncate_prompt_tokens", "integer", least=-1, most=_MOST),
     Field("truncation_side", "literal", literals=("left", "right")),
@@ -32,7 +102,7 @@ _SAMPLING = (
     *_numbers("min_p", "repetition_penalty"),
     _flag("watermarking", nullable=True),
     Field("length_penalty", "number", 1.0, nullable=False),
-    Field("stop_token_ids", "list", (), items="integer"),
+    Field("stop_token_ids", "list", (), items=_INTEGER),
     _flag("include_stop_str_in_output"),
     _flag("ignore_eos"),
     Field("min_tokens", "integer", 0, nullable=False),
@@ -40,13 +110,13 @@ _SAMPLING = (
     _flag("spaces_between_special_tokens", default=True),
     *_TRUNCATION,
     Field("prompt_logprobs", "integer"),
-    Field("logprob_token_ids", "list", items="integer"),
-    Field("allowed_token_ids", "list", items="integer"),
-    Field("bad_words", "list", (), nullable=False, items="string"),
+    Field("logprob_token_ids", "list", items=_INTEGER),
+    Field("allowed_token_ids", "list", items=_INTEGER),
+    Field("bad_words", "list", (), nullable=False, items=_TEXT),
 )
 
 _CONTROL = (
-    Field("structured_outputs", "object"),
+    _STRUCTURED_OUTPUTS,
     Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
     *_texts("request_id", "session_id"),
     _flag("return_tokens_as_token_ids", nullable=True),
@@ -69,20 +139,20 @@ CHAT = (
     Field("messages", "list", nullable=False, required=True),
     *_texts("model"),
     *_numbers("frequency_penalty"),
-    *_objects("logit_bias"),
+    _LOGIT_BIAS,
     _flag("logprobs", nullable=True),
     Field("top_logprobs", "integer", 0),
     Field("max_tokens", "integer"),
     Field("max_completion_tokens", "integer"),
     Field("n", "integer", 1),
     *_numbers("presence_penalty"),
-    Field("response_format", "any"),
+    _RESPONSE_FORMAT,
     Field("seed", "integer", least=_LEAST, most=_MOST),
     Field("stop", "any", ()),
     _flag("stream", nullable=True),
-    *_objects("stream_options"),
+    _STREAM_OPTIONS,
     *_numbers("temperature", "top_p"),
-    Field("tools", "list"),
+    Field("tools", "list", items=_TOOL),
     Field("tool_choice", "any", "none"),
     Field(
         "reasoning_effort", "literal", literals=("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -107,7 +177,7 @@ COMPLETION = (
     Field("prompt", "any"),
     _flag("echo", nullable=True),
     *_numbers("frequency_penalty"),
-    *_objects("logit_bias"),
+    _LOGIT_BIAS,
     Field("logprobs", "integer"),
     Field("max_tokens", "integer", 16),
     Field("n", "integer", 1, nullable=False),
@@ -115,14 +185,14 @@ COMPLETION = (
     Field("seed", "integer", least=_LEAST, most=_MOST),
     Field("stop", "any", ()),
     _flag("stream", nullable=True),
-    *_objects("stream_options"),
+    _STREAM_OPTIONS,
     *_texts("suffix"),
     *_numbers("temperature", "top_p"),
     *_texts("user"),
     *_SAMPLING,
     Field("prompt_embeds", "any"),
     _flag("add_special_tokens", default=True),
-    Field("response_format", "any"),
+    _RESPONSE_FORMAT,
     Field("thinking_token_budget", "integer"),
     *_CONTROL,
 )
@@ -189,5 +259,5 @@ TOKENIZE = (
 
 DETOKENIZE = (
     *_texts("model"),
-    Field("tokens", "list", nullable=False, required=True, least=0, items="integer"),
+    Field("tokens", "list", nullable=False, required=True, items=_NATURAL),
 )

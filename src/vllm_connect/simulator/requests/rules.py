@@ -126,6 +126,10 @@ _BOTH_ENDS = Rule(
 )
 
 CHAT: Final = (
+    Rule(
+        lambda body: "messages" in body and body["messages"] is None,
+        Refusal("'NoneType' object is not iterable"),
+    ),
     _BOTH_ENDS,
     Rule(
         lambda body: body.get("tools") == [],
@@ -144,6 +148,14 @@ CHAT: Final = (
             "Invalid value for `tool_choice`: {tool_choice}! Only named tools,"
             ' "none", "auto" or "required" are supported.',
             "tool_choice",
+        ),
+    ),
+    Rule(
+        lambda body: isinstance(body.get("tool_choice"), dict) and not body["tool_choice"].get("function"),
+        Refusal(
+            "Invalid value for `function`: `None` in `tool_choice`! Correct usage:"
+            ' `{{"type": "function", "function": {{"name": "my_function"}}}}`',
+            "tool_choice.function",
         ),
     ),
     Rule(

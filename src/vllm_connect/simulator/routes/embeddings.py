@@ -13,16 +13,15 @@ from typing import Any
 
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import Frame, RecordedRequest, Routed, Stream, Work, json_response
-from vllm_connect.simulator.model.prompts import chat_text, check_messages, check_prompts, prompts
+from vllm_connect.simulator.model.prompts import chat_text, prompts
 from vllm_connect.simulator.model.sampling import check_text_length, check_vocabulary, fit_prompt
 from vllm_connect.simulator.model.tokens import BEGIN, END, encode
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.requests import fields, intake
+from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body
 from vllm_connect.simulator.requests.refusals import NO_DIMENSIONS, NO_POOLING_MODEL, Refusal, refuse
 from vllm_connect.simulator.routes.accounting import duration, usage
 
-_MISSING = ("input", "messages", "messages", "messages", "input", "messages", "input")
 _TRUNCATION_TOO_LONG = Refusal(
     "truncate_prompt_tokens value is greater than max_model_len. Please request a smaller truncation size."
 )
@@ -34,7 +33,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     body = intake.read(request, intake.EMBEDDING)
     options = engine.options
     check_model(body["model"], engine)
-    inputs = read_inputs(body, request.json(), options)
+    inputs = read_inputs(body, options)
     if body["dimensions"] is not None:
         raise refuse(NO_DIMENSIONS, model=options.models[0], dimensions=body["dimensions"])
     vectors = [embed(tuple(ids), options.dimensions) for ids in inputs]
@@ -61,13 +60,12 @@ def check_model(name: str | None, engine: Engine) -> None:
         raise refuse(NO_POOLING_MODEL, model=name)
 
 
-def read_inputs(body: Body, given: Body, options: Options) -> list[list[int]]:
+def read_inputs(body: Body, options: Options) -> list[list[int]]:
     """The token ids of every input: texts, token ids or a conversation."""
-    if body.get("messages") is not None:
-        check_messages(body["messages"])
-        rendered = {"add_generation_prompt": False, **body}
+    conversation = _conversation(body)
+    if conversation:
+        rendered = {"add_generation_prompt": False, **body, "messages": conversation}
         return [pooled_prompt(chat_text(rendered, options), body, options)]
-    _check_input(body, given)
     kept = body["truncate_prompt_tokens"]
     if kept is not None and kept > options.max_model_len:
         raise refuse(_TRUNCATION_TOO_LONG)
@@ -76,20 +74,13 @@ def read_inputs(body: Body, given: Body, options: Options) -> list[list[int]]:
     return ids
 
 
-def _check_input(body: Body, given: Body) -> None:
-    """Refuse what is no input in any of the shapes vLLM tries, each of which complains on its own."""
-    if body["input"] is None:
-        raise fields.refused([fields.missing(name, given) for name in _MISSING])
-    if not isinstance(body["input"], str | list):
-        value = body["input"]
-        lists, text = fields.error("list_type", "input", value), fields.error("string_type", "input", value)
-        no_messages = fields.missing("messages", given)
-        message = "Input should be an instance of Sequence"
-        sequence = fields.error("is_instance_of", "input", value, message, **{"class": "Sequence"})
-        raise fields.refused(
-            [lists, lists, text, lists, no_messages, no_messages, no_messages, lists, no_messages, sequence]
-        )
-    check_prompts("input", body["input"])
+def _conversation(body: Body) -> list[Any] | None:
+    """Messages, which may come under the name of an input; where both are given, the input counts."""
+    given = body["input"]
+    if given is None:
+        messages: list[Any] | None = body["messages"]
+        return messages
+    return given if isinstance(given, list) and given and isinstance(given[0], dict) else None
 
 
 def pooled_prompt(given: str | list[int], body: Body, options: Options) -> list[int]:
@@ -177,7 +168,7 @@ def pool(request: RecordedRequest, engine: Engine) -> Routed:
         raise refuse(
             Refusal(f"Try switching the model's pooling_task via --pooler-config.task {task}.", "task")
         )
-    inputs = read_inputs(body, request.json(), engine.options)
+    inputs = read_inputs(body, engine.options)
     prompted = sum(map(len, inputs))
     content = {
         "id": f"pooling-{intake.request_id(request, body)}",

@@ -1,0 +1,147 @@
+"""What may come in several shapes: pydantic tries each, and what fits none hears a complaint from every one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from vllm_connect.simulator.requests import fields
+from vllm_connect.simulator.requests.fields import Body, Error, Field
+
+# The shapes of a message, each with the fields it misses in a message without a role.
+_MESSAGES: Final = (
+    ("ChatCompletionDeveloperMessageParam", ("role",)),
+    ("ChatCompletionSystemMessageParam", ("role",)),
+    ("ChatCompletionUserMessageParam", ("role",)),
+    ("ChatCompletionAssistantMessageParam", ("role",)),
+    ("ChatCompletionToolMessageParam", ("role", "tool_call_id")),
+    ("ChatCompletionFunctionMessageParam", ("name", "role")),
+    ("CustomChatCompletionMessageParam", ("role",)),
+    ("Message", ("author", "role")),
+)
+
+
+class Shape(NamedTuple):
+    """One shape of a body: the field that makes it one, and what is wrong with that field's value."""
+
+    source: str
+    errors: Callable[[str, Any], list[Error]]
+    is_alone: bool = False
+    """Whether a wrong source keeps the other fields from being looked at."""
+
+
+def parse(body: Mapping[str, Any], table: Sequence[Field], shapes: Sequence[Shape]) -> Body:
+    """The parsed body if it has one of the shapes; refuses with what each of them lacks."""
+    parsed, errors = fields.check(body, table)
+    complaints = [_complaints(body, shape, errors) for shape in shapes]
+    if all(complaints):
+        raise fields.refused([error for of_one in complaints for error in of_one])
+    return parsed
+
+
+def _complaints(body: Mapping[str, Any], shape: Shape, errors: list[Error]) -> list[Error]:
+    if shape.source not in body:
+        return [*errors, fields.missing(shape.source, body)]
+    own = shape.errors(shape.source, body[shape.source])
+    return own if own and shape.is_alone else [*errors, *own]
+
+
+def is_token_ids(value: object) -> bool:
+    """Whether this is one prompt given as token ids."""
+    return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
+
+
+def prompt_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a value that is neither a text, nor token ids, nor a list of one of these."""
+    if isinstance(value, str) or value == [] or is_token_ids(value):
+        return []
+    if not isinstance(value, list):
+        list_error = fields.error("list_type", name, value)
+        return [list_error, list_error, fields.error("string_type", name, value), list_error]
+    if all(isinstance(item, str) for item in value) or all(is_token_ids(item) for item in value):
+        return []
+    return _mixed(name, value)
+
+
+def message_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a list of messages: what is no object, or the first without a role."""
+    if not isinstance(value, list):
+        return [fields.error("list_type", name, value)]
+    strangers = [
+        error
+        for place, message in enumerate(value)
+        if not isinstance(message, dict)
+        for error in _not_a_message(f"{name}.{place}", message)
+    ]
+    nameless = (
+        _without_role(f"{name}.{place}", message)
+        for place, message in enumerate(value)
+        if isinstance(message, dict) and not isinstance(message.get("role"), str)
+    )
+    return strangers or next(nameless, [])
+
+
+def _sequence_errors(name: str, value: Any) -> list[Error]:
+    if isinstance(value, str):
+        return []  # which is a Sequence to Python
+    if not isinstance(value, list):
+        message = "Input should be an instance of Sequence"
+        return [fields.error("is_instance_of", name, value, message, **{"class": "Sequence"})]
+    return [
+        fields.error("dict_type", f"{name}.{place}", item)
+        for place, item in enumerate(value)
+        if not isinstance(item, dict)
+    ]
+
+
+def _mixed(name: str, value: Sequence[Any]) -> list[Error]:
+    return [
+        *(
+            fields.error("int_parsing" if isinstance(item, str) else "int_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if type(item) is not int
+        ),
+        *(
+            fields.error("list_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if not isinstance(item, list)
+        ),
+        fields.error("string_type", name, value),
+        *(
+            fields.error("string_type", f"{name}.{place}", item)
+            for place, item in enumerate(value)
+            if not isinstance(item, str)
+        ),
+    ]
+
+
+def _not_a_message(place: str, message: object) -> list[Error]:
+    return [
+        fields.error(
+            "model_attributes_type" if shape == "Message" else "dict_type", f"{place}.{shape}", message
+        )
+        for shape, _ in _MESSAGES
+    ]
+
+
+def _without_role(place: str, message: Mapping[str, Any]) -> list[Error]:
+    return [
+        fields.missing(f"{place}.{shape}.{name}", message)
+        for shape, names in _MESSAGES
+        for name in names
+        if name not in message
+    ]
+
+
+EMBEDDING: Final = (
+    Shape("input", prompt_errors),
+    Shape("messages", message_errors),
+    Shape("messages", _sequence_errors),
+    Shape("messages", message_errors),
+    Shape("input", message_errors, is_alone=True),
+    Shape("messages", _sequence_errors),
+    Shape("input", _sequence_errors, is_alone=True),
+)
+POOLING: Final = (
+    Shape("input", prompt_errors),
+    Shape("messages", message_errors),
+    Shape("data", lambda _name, _value: []),
+)
