@@ -10,9 +10,10 @@ import openai
 from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
 from vllm_connect.settings import Settings
 
-__all__ = ["advice", "status_advice", "status_text"]
+__all__ = ["advice", "shape_text", "status_advice", "status_text"]
 
 LONGEST_SERVER_TEXT = 500
+LONGEST_CONTENT_TYPE = 50
 
 
 def advice(error: openai.OpenAIError, settings: Settings) -> str:
@@ -91,8 +92,20 @@ def status_text(body: object) -> str:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
     if not isinstance(text, str) or text.lstrip()[:1] == "<":
         return ""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable[:LONGEST_SERVER_TEXT]
+    return _printable(text)[:LONGEST_SERVER_TEXT]
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def shape_text(path: str, content_type: str, settings: Settings) -> str:
+    """Return what to say of an answer that is none of vLLM's, though its status says success."""
+    kind = _printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
+    return (
+        f"{settings.endpoint.origin} answered {path} with something that is not vLLM's ({kind}). Is it the address "
+        f"of a vLLM server, and does a gateway before it pass the route on? {_address_from(settings)}"
+    )
 
 
 def status_advice(status: int, path: str, body: object, settings: Settings, *, own_key: bool = False) -> str:

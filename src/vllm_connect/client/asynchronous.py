@@ -19,7 +19,6 @@ from vllm_connect.client.connected import (
     request_for,
     with_model,
 )
-from vllm_connect.client.server import AsyncServer
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, async_sender, current_call
 from vllm_connect.endpoint import Hidden, Tls
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from vllm_connect.client.resources import AsyncChat, AsyncCompletions, AsyncEmbeddings, AsyncModels
+    from vllm_connect.client.server import AsyncServer
 
 __all__ = ["AsyncOpenAI"]
 
@@ -180,6 +180,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     @cached_property
     def server(self) -> AsyncServer:
         """What vLLM offers beside the OpenAI API."""
+        from vllm_connect.client.server import AsyncServer  # noqa: PLC0415
+
         return AsyncServer(self)
 
     async def wait_until_ready(
@@ -254,10 +256,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _answer(self, ask: Ask, call: Call) -> Reply:
         try:
-            response = await self._client.send(
-                request_for(self, ask.path, own_route=ask.own_route, call=call)
-            )
-            return self._reply(response)
+            response = await self._client.send(request_for(self, ask, call=call))
+            return self._reply(ask, response)
         except openai.APIError as error:
             self._explained(error)
             if ask.raises:

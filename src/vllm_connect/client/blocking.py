@@ -19,7 +19,6 @@ from vllm_connect.client.connected import (
     request_for,
     with_model,
 )
-from vllm_connect.client.server import Server
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, current_call, sync_sender
 from vllm_connect.endpoint import Hidden, Tls
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
+    from vllm_connect.client.server import Server
 
 __all__ = ["OpenAI"]
 
@@ -180,6 +180,8 @@ class OpenAI(Connected, openai.OpenAI):
     @cached_property
     def server(self) -> Server:
         """What vLLM offers beside the OpenAI API."""
+        from vllm_connect.client.server import Server  # noqa: PLC0415
+
         return Server(self)
 
     def wait_until_ready(
@@ -252,8 +254,8 @@ class OpenAI(Connected, openai.OpenAI):
 
     def _answer(self, ask: Ask, call: Call) -> Reply:
         try:
-            response = self._client.send(request_for(self, ask.path, own_route=ask.own_route, call=call))
-            return self._reply(response)
+            response = self._client.send(request_for(self, ask, call=call))
+            return self._reply(ask, response)
         except openai.APIError as error:
             self._explained(error)
             if ask.raises:

@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import openai
 
 from vllm_connect.client.catalogue import Catalogue
-from vllm_connect.discovery import Reply
+from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import NotReady, SettingsError
-from vllm_connect.explain import advice, status_advice, status_text
+from vllm_connect.explain import advice, shape_text, status_advice, status_text
+from vllm_connect.facts import ServerFacts
 from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, WithheldKey, timers
 
 if TYPE_CHECKING:
     import httpx2
 
+    from vllm_connect.client.server.question import Question
+
 __all__ = ["Connected", "Inherited", "request_for", "with_model"]
 
-# Routes whose body names a model, which we fill in where it was left out.
+T = TypeVar("T")
+
+# Routes whose body names a model, which we fill in where it was left out: those of the API, and vLLM's own.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
+OWN_MODEL_ROUTES = frozenset({"/classify", "/detokenize", "/pooling", "/rerank", "/score", "/tokenize"})
 # A server that is up answers these questions in milliseconds, a busy one in seconds.
 QUESTION_SECONDS = 10.0
 # The constructor's arguments that are settings, which files and variables can give too.
@@ -268,11 +274,15 @@ class Connected:
         """Whether a request needs a model and none was given; None is a choice, and vLLM accepts it."""
         return (
             options.method.lower() == "post"
-            and options.url in MODEL_ROUTES
+            and self._names_a_model(options.url)
             and isinstance(options.json_data, dict)
             and "model" not in options.json_data
             and "model" not in (options.extra_json or {})
         )
+
+    def _names_a_model(self, url: str) -> bool:
+        root = self._settings.endpoint.root_url
+        return url in MODEL_ROUTES or (url.startswith(root) and url.removeprefix(root) in OWN_MODEL_ROUTES)
 
     def _happened(self, error: openai.OpenAIError) -> BaseException:
         """Return what really happened, explained: openai 2.x wraps every error of a transport, ours too."""
@@ -286,7 +296,7 @@ class Connected:
         return NotReady(
             f"{server} was not ready within {timeout:g} s; last: {last}. Large models load for many minutes: "
             "give more time, and look at the server's own log.",
-            request=request_for(self, "/health", own_route=True, call=None),
+            request=request_for(self, Ask("/health", own_route=True), call=None),
             server=server,
             last=last,
         )
@@ -301,14 +311,16 @@ class Connected:
             started=self._clock(),
         )
 
-    def _reply(self, response: httpx2.Response) -> Reply:
-        """Return an answer for a flow; raises the SDK's error for an error status."""
+    def _reply(self, ask: Ask, response: httpx2.Response) -> Reply:
+        """Return an answer for a flow; raises the SDK's error for an error status, or where JSON must be."""
         if response.is_error:
             error: openai.APIStatusError = self._make_status_error_from_response(response)  # type: ignore[attr-defined]  # the SDK's
             raise error
         try:
             return Reply(response.status_code, response.json())
-        except ValueError:
+        except ValueError as error:
+            if ask.raises:
+                raise self._misshapen(response) from error
             return Reply(response.status_code)
 
     @staticmethod
@@ -321,6 +333,42 @@ class Connected:
             explained: BaseException = error.advised(advice(error, self._settings))
             return explained
         return error
+
+    # -- what `client.server` asks
+
+    def _asking_for_facts(self) -> Generator[Ask, Reply, ServerFacts]:
+        own_header = any(name.lower() == "authorization" for name in self._custom_headers)
+        sends_key = own_header or self._credentials.source is not None
+        return discover_facts(str(self._settings.endpoint), sends_key=sends_key)
+
+    def _noted(self, facts: ServerFacts) -> ServerFacts:
+        self._catalogue.models = facts.models
+        return facts
+
+    @property
+    def _response_type(self) -> Any:
+        """The type by which the SDK is asked for the answer as it came."""
+        return self._client.http.Response
+
+    def _request_options(self, question: Question[Any]) -> Any:
+        from openai._models import FinalRequestOptions  # noqa: PLC0415  # private, the same in 2.25 and 3.x
+
+        url = url_of(self._settings.endpoint, question.path, own_route=question.own_route)
+        return FinalRequestOptions.construct(**question.request_options(url))
+
+    def _read(self, question: Question[T], response: httpx2.Response) -> T:
+        """Return what an answer means; raises APIResponseValidationError for one of another shape."""
+        if question.changes_models:
+            self._catalogue.models = None
+        try:
+            return question.read(response)
+        except ValueError as error:  # pydantic's is one too
+            raise self._misshapen(response) from error
+
+    def _misshapen(self, response: httpx2.Response) -> openai.APIResponseValidationError:
+        path, kind = response.request.url.path, response.headers.get("content-type", "")
+        text = shape_text(path, kind, self._settings)
+        return openai.APIResponseValidationError(response=response, body=None, message=text)
 
     # -- the SDK's hooks
 
@@ -413,13 +461,20 @@ def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:
         raise TypeError(f"OpenAI() has no argument `{name}`.{hint}")
 
 
-def request_for(client: Any, path: str, *, own_route: bool, call: Call | None) -> Any:
+def url_of(endpoint: Endpoint, path: str, *, own_route: bool) -> str:
+    """Return what the SDK takes as a request's URL: a path of the API, or vLLM's own route as a whole."""
+    return f"{endpoint.root_url}{path}" if own_route else path
+
+
+def request_for(client: Any, ask: Ask, *, call: Call | None) -> Any:
     """Return a GET built as the SDK builds its own, with the call that it belongs to."""
     from openai._models import FinalRequestOptions  # noqa: PLC0415  # private, the same in 2.25 and 3.x
 
-    url = f"{client.settings.endpoint.root_url}{path}" if own_route else path
+    url = url_of(client.settings.endpoint, ask.path, own_route=ask.own_route)
     request = client._build_request(FinalRequestOptions.construct(method="get", url=url))
     request.extensions = {**request.extensions, CALL: call}
+    if not ask.keyed:
+        request.headers.pop("Authorization", None)
     return request
 
 

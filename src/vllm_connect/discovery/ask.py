@@ -14,14 +14,16 @@ __all__ = ["Ask", "Reply"]
 class Ask:
     """A GET of a path below the API (`/models`), or of one of vLLM's own routes (`/health`).
 
-    `raises` says whether a failure ends the flow as the error it is; without it the flow is told. `seconds` is
-    the most that the flow can wait for the answer.
+    `raises` says whether a failure ends the flow as the error it is, an answer without JSON included; without it
+    the flow is told. `seconds` is the most that the flow can wait for the answer. Without `keyed` the request
+    leaves without the key.
     """
 
     path: str
     own_route: bool = False
     raises: bool = True
     seconds: float = 10.0
+    keyed: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a server serves: the flow that reads `/v1/models` and `/version`, and what their JSON means."""
+"""Which models a server serves: the flow that reads `/v1/models`, and what its JSON means."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ from collections.abc import Generator
 from typing import Any
 
 from vllm_connect.discovery.ask import Ask, Reply
-from vllm_connect.facts import ServedModel, ServerFacts
+from vllm_connect.facts import ServedModel
 
-__all__ = ["discover_facts", "discover_models"]
+__all__ = ["discover_models"]
 
 
 def discover_models() -> Generator[Ask, Reply, tuple[ServedModel, ...]]:
     """Ask for the served models."""
     reply = yield Ask("/models")
     return _served_models(reply.json)
-
-
-def discover_facts(url: str) -> Generator[Ask, Reply, ServerFacts]:
-    """Ask for all facts; a gateway may hide `/version`, which then stays unknown."""
-    models = yield from discover_models()
-    version = yield Ask("/version", own_route=True, raises=False)
-    text = version.json.get("version") if isinstance(version.json, dict) else None
-    return ServerFacts(url, text if isinstance(text, str) else None, models)
 
 
 def _served_models(body: Any) -> tuple[ServedModel, ...]:

@@ -1,4 +1,4 @@
-"""What is known of a server, as frozen values."""
+"""What is known of one server, as frozen values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vllm_connect.errors import ModelNotChosen
+from vllm_connect.facts.routes import ROUTES, Kind, Service
 
 __all__ = ["ServedModel", "ServerFacts", "only_base_model"]
 
@@ -26,16 +27,46 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """One server as it answered: address, vLLM version (None where hidden), served models."""
+    """One server as it answered; what it, or a gateway before it, does not tell is None.
+
+    `version` is vLLM's; `serves` holds the kinds of request that have a route, None where that cannot be found
+    out; `needs_key` says whether the models are listed only to who has a key.
+    """
 
     url: str
     version: str | None
     models: tuple[ServedModel, ...]
+    serves: frozenset[Service] | None = None
+    needs_key: bool | None = None
 
     @property
     def base_models(self) -> tuple[ServedModel, ...]:
         """The base models, each under the first of its names."""
         return base_models(self.models)
+
+    @property
+    def max_model_len(self) -> int | None:
+        """The context in tokens of the one base model, None where there are several or it is not told."""
+        lengths = {model.max_model_len for model in self.base_models}
+        return lengths.pop() if len(lengths) == 1 else None
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the server does, "generate" or "pooling"; None where it is not known or a gateway offers both.
+
+        Older releases have the routes of both kinds, whatever their model does.
+        """
+        kinds = {route.kind for route in ROUTES if route.service in (self.serves or ())} - {None}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    @property
+    def is_vllm(self) -> bool | None:
+        """Whether it is a vLLM: True by its version or the owner of a model, False by other owners alone."""
+        owners = {model.owned_by for model in self.models} - {None}
+        if self.version is not None or "vllm" in owners:
+            return True
+        # Other engines give a context length too, so that it does not tell a vLLM; an owner of theirs does.
+        return False if owners else None
 
 
 def base_models(models: Iterable[ServedModel]) -> tuple[ServedModel, ...]:

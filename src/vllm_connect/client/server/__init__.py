@@ -1,0 +1,115 @@
+"""`client.server`: what a vLLM server offers beside the OpenAI API.
+
+Each method but `info` is made of the function of its name in `calls`, where its arguments and their meaning stand;
+here stands only who waits for the answer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import openai
+
+from vllm_connect.client.server import calls
+from vllm_connect.client.server.question import Question
+from vllm_connect.client.server.results import Tokenization
+from vllm_connect.facts import ServerFacts
+
+if TYPE_CHECKING:
+    from vllm_connect.client.asynchronous import AsyncOpenAI
+    from vllm_connect.client.blocking import OpenAI
+
+__all__ = ["AsyncServer", "Server", "Tokenization"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _waiting(call: Callable[P, Question[T]]) -> Callable[Concatenate[Server, P], T]:
+    def method(server: Server, /, *arguments: P.args, **options: P.kwargs) -> T:
+        return server._answered(call(*arguments, **options))
+
+    return _described(method, call)
+
+
+def _awaiting(
+    call: Callable[P, Question[T]],
+) -> Callable[Concatenate[AsyncServer, P], Coroutine[Any, Any, T]]:
+    async def method(server: AsyncServer, /, *arguments: P.args, **options: P.kwargs) -> T:
+        return await server._answered(call(*arguments, **options))
+
+    return _described(method, call)
+
+
+def _described(method: M, call: Callable[..., Any]) -> M:
+    """Give a method the name, documentation and parameters of its call, and the answer as what it returns."""
+    update_wrapper(method, call)
+    vars(method).pop("__wrapped__")  # inspect would look there, and miss `self`
+    signature = inspect.signature(call)
+    answer = signature.return_annotation.removeprefix("Question[").removesuffix("]")
+    method.__annotations__ = {**call.__annotations__, "return": answer}
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    vars(method)["__signature__"] = signature.replace(
+        parameters=[itself, *signature.parameters.values()], return_annotation=answer
+    )
+    return method
+
+
+class Server:
+    """What a vLLM server offers beside the OpenAI API, for a blocking client."""
+
+    def __init__(self, client: OpenAI) -> None:
+        self._client = client
+
+    def info(self) -> ServerFacts:
+        """Ask the server what it is: version, models with their context, kinds of request, need of a key.
+
+        What a gateway hides or the server does not tell within seconds is None. Nothing is generated. Raises what
+        `models.list()` raises: the server is away, the key is refused, or there is no `/v1/models`.
+        Routes: `GET /v1/models`, with and without the key, `/version`, `/openapi.json`; where that is hidden, GET
+        of each route, which says by 405 that it is there.
+        """
+        return self._client._noted(self._client._driven(self._client._asking_for_facts()))
+
+    version = _waiting(calls.version)
+    health = _waiting(calls.health)
+    load = _waiting(calls.load)
+    tokenize = _waiting(calls.tokenize)
+    detokenize = _waiting(calls.detokenize)
+
+    def _answered(self, question: Question[T]) -> T:
+        client = self._client
+        try:
+            response = client.request(client._response_type, client._request_options(question))
+        except openai.APIStatusError as error:
+            return question.meaning(error)
+        return client._read(question, response)
+
+
+class AsyncServer:
+    """What a vLLM server offers beside the OpenAI API, for an async client."""
+
+    def __init__(self, client: AsyncOpenAI) -> None:
+        self._client = client
+
+    async def info(self) -> ServerFacts:
+        return self._client._noted(await self._client._driven(self._client._asking_for_facts()))
+
+    info.__doc__ = Server.info.__doc__
+    version = _awaiting(calls.version)
+    health = _awaiting(calls.health)
+    load = _awaiting(calls.load)
+    tokenize = _awaiting(calls.tokenize)
+    detokenize = _awaiting(calls.detokenize)
+
+    async def _answered(self, question: Question[T]) -> T:
+        client = self._client
+        try:
+            response = await client.request(client._response_type, client._request_options(question))
+        except openai.APIStatusError as error:
+            return question.meaning(error)
+        return client._read(question, response)

@@ -1,0 +1,15 @@
+"""What is known of servers, as frozen values: this server as it answered, and vLLM's routes as a table."""
+
+from vllm_connect.facts.routes import MISSING_API, ROUTES, Kind, Route, Service
+from vllm_connect.facts.server import ServedModel, ServerFacts, only_base_model
+
+__all__ = [
+    "MISSING_API",
+    "ROUTES",
+    "Kind",
+    "Route",
+    "ServedModel",
+    "ServerFacts",
+    "Service",
+    "only_base_model",
+]

@@ -1,0 +1,274 @@
+"""`client.server`: vLLM's own routes, typed and explained, on every kind of client, and behind gateways."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import openai
+import pytest
+
+from tests.callers import Caller, every_kind
+from tests.gateway import gateway
+from vllm_connect import AsyncOpenAI, ModelNotChosen, OpenAI, ServerUnreachable, Timeouts
+from vllm_connect.client.server import AsyncServer, Server, Tokenization
+from vllm_connect.simulator import Reply, Simulator
+
+KEY = "simulator-key"
+MESSAGES: Any = [{"role": "user", "content": "Say something."}]
+GENERATING = {"chat", "completions", "tokenize", "detokenize"}
+POOLING = {"embeddings", "pooling", "score", "rerank", "tokenize", "detokenize"}
+PAGE = Reply(200, {"content-type": "text/html"}, b"<html>Welcome</html>")
+HIDDEN = Reply(404, {"content-type": "text/html"}, b"<html>no such page</html>")
+
+
+def json_reply(body: bytes, status: int = 200) -> Reply:
+    return Reply(status, {"content-type": "application/json"}, body)
+
+
+@every_kind
+def test_info(caller: Caller, server: Simulator) -> None:
+    """A server tells what it is in four questions, none of which generates or sends the key where it is asked without."""
+    facts = caller.run(lambda client: client.server.info(), base_url=server.url, api_key=KEY)
+    assert (facts.version, facts.kind, facts.needs_key, facts.is_vllm) == ("0.32.0", "generate", True, True)
+    assert facts.serves >= GENERATING
+    assert not facts.serves & {"embeddings", "pooling", "score"}
+    assert [model.id for model in facts.base_models] == ["sim-model"]
+    assert facts.max_model_len == 4096
+    asked = [
+        (request.method, request.path, bool(request.header("authorization"))) for request in server.requests
+    ]
+    assert asked == [
+        ("GET", "/v1/models", True),
+        ("GET", "/version", True),
+        ("GET", "/openapi.json", True),
+        ("GET", "/v1/models", False),
+    ]
+
+
+@every_kind
+def test_info_of_a_pooling_server(caller: Caller, pooling: Simulator) -> None:
+    """A pooling server is known as one; without a key to send none is asked about."""
+    facts = caller.run(lambda client: client.server.info(), base_url=pooling.url)
+    assert (facts.kind, facts.needs_key, facts.serves >= POOLING) == ("pooling", False, True)
+    assert len(pooling.requests) == 3
+
+
+DEGRADED: Any = [
+    pytest.param({"/version": HIDDEN}, {"version": None, "is_vllm": True}, id="version hidden"),
+    pytest.param({"/version": PAGE}, {"version": None}, id="version is a page"),
+    pytest.param({"/version": json_reply(b'["0.32.0"]')}, {"version": None}, id="version of a wrong shape"),
+    pytest.param({"/version": json_reply(b'{"version":32}')}, {"version": None}, id="version is a number"),
+    *[
+        pytest.param(
+            {"/openapi.json": reply}, {"kind": "generate", "serves": GENERATING}, id=f"openapi {name}"
+        )
+        for name, reply in {
+            "hidden": HIDDEN,
+            "forbidden": json_reply(b"{}", 403),
+            "for who has a key": json_reply(b"{}", 401),
+            "not allowed": json_reply(b"{}", 405),
+            "broken": json_reply(b"{}", 500),
+            "a page": PAGE,
+            "a list": json_reply(b"[1]"),
+            "with paths that are a list": json_reply(b'{"paths":["/v1/chat/completions"]}'),
+            "of the gateway alone": json_reply(b'{"paths":{"/gateway/status":{}}}'),
+        }.items()
+    ],
+    pytest.param({"*": HIDDEN}, {"version": None, "kind": None, "serves": None}, id="all hidden"),
+    pytest.param({"*": PAGE}, {"version": None, "kind": None, "serves": None}, id="all a page"),
+    pytest.param({"*": json_reply(b"{}", 405)}, {"kind": None, "serves": None}, id="no GET allowed"),
+    pytest.param({"*": json_reply(b"{}", 503)}, {"kind": None, "serves": None}, id="all away"),
+    pytest.param(
+        {"/openapi.json": HIDDEN, "/tokenize": HIDDEN, "/detokenize": HIDDEN},
+        {"serves": GENERATING - {"tokenize", "detokenize"}},
+        id="vLLM's own routes hidden",
+    ),
+    pytest.param(
+        {"/openapi.json": HIDDEN, "/v1/completions": json_reply(b"{}", 502)}, {"serves": None}, id="one away"
+    ),
+]
+
+
+@every_kind
+@pytest.mark.parametrize(("own", "expected"), DEGRADED)
+def test_info_behind_a_gateway(
+    caller: Caller, server: Simulator, own: dict[str, Reply], expected: dict[str, Any]
+) -> None:
+    """What a gateway hides, bars or answers by itself is unknown, and never an error."""
+    with gateway(server, own) as url:
+        facts = caller.run(lambda client: client.server.info(), base_url=url, api_key=KEY)
+    assert {name: getattr(facts, name) for name in expected} == expected
+    assert [model.id for model in facts.models] == ["sim-model", "sim-alias"]
+    assert all(request.method == "GET" for request in server.requests)
+
+
+def test_info_behind_a_slow_gateway(server: Simulator) -> None:
+    """A gateway that holds what it does not know costs seconds, not the client's patience."""
+    slow = Reply(404, delay=4)
+    with gateway(server, {"/version": slow}) as url, OpenAI(base_url=url, api_key=KEY) as client:
+        facts = client.server.info()
+    assert (facts.version, facts.kind) == (None, "generate")
+
+
+@every_kind
+def test_info_without_models(caller: Caller, server: Simulator) -> None:
+    """Only what makes a server useless is an error: no connection, a refused key, no list of models."""
+    with pytest.raises(openai.AuthenticationError, match="refused the API key"):
+        caller.run(lambda client: client.server.info(), base_url=server.url, api_key="wrong")
+    for answer, error in ((HIDDEN, openai.NotFoundError), (PAGE, openai.APIResponseValidationError)):
+        server.reply_next(answer)
+        with pytest.raises(error):
+            caller.run(lambda client: client.server.info(), base_url=server.url, api_key=KEY)
+    url = server.url
+    server.stop()
+    with pytest.raises(ServerUnreachable):
+        caller.run(lambda client: client.server.info(), base_url=url, max_retries=0)
+
+
+@every_kind
+def test_need_of_a_key(caller: Caller, pooling: Simulator) -> None:
+    """A key that is sent to an open server is known not to be needed, and not known where the answer is a page."""
+    facts = caller.run(lambda client: client.server.info(), base_url=pooling.url, api_key="any")
+    assert facts.needs_key is False
+    listed = json_reply(b'{"data":[{"id":"m","owned_by":"sglang","max_model_len":9}]}')
+    pooling.reply_next(listed, HIDDEN, Reply(404), Reply(500), PAGE)
+    facts = caller.run(lambda client: client.server.info(), base_url=pooling.url, api_key="any")
+    assert (facts.needs_key, facts.is_vllm) == (None, False)
+
+
+@every_kind
+def test_tokens(caller: Caller, server: Simulator) -> None:
+    """A prompt and a conversation become tokens, and tokens the prompt again; the model is filled in."""
+    given = {"base_url": server.url, "api_key": KEY}
+    told = caller.run(lambda client: client.server.tokenize("Hello you", return_token_strs=True), **given)
+    assert isinstance(told, Tokenization)
+    assert "".join(told.token_strs or []) == "Hello you"
+    assert (told.count, told.max_model_len) == (len(told.tokens), 4096)
+    assert server.requests[-1].json() == {
+        "prompt": "Hello you",
+        "return_token_strs": True,
+        "model": "sim-model",
+    }
+    assert caller.run(lambda client: client.server.detokenize(told.tokens), **given) == "Hello you"
+    talk = caller.run(lambda client: client.server.tokenize(messages=MESSAGES, model="sim-alias"), **given)
+    assert talk.count > told.count
+    assert server.requests[-1].json()["model"] == "sim-alias"
+
+
+@every_kind
+def test_small_answers(caller: Caller, server: Simulator) -> None:
+    """Version and load are plain values; health is True or False, and neither a try more nor an error."""
+    given = {"base_url": server.url, "api_key": KEY}
+    assert caller.run(lambda client: client.server.version(), **given) == "0.32.0"
+    assert caller.run(lambda client: client.server.load(), **given) == 0
+    assert caller.run(lambda client: client.server.health(), **given) is True
+    server.reply_next(Reply(503))
+    assert caller.run(lambda client: client.server.health(), **given) is False
+    assert len(server.requests) == 4
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "answer", [PAGE, json_reply(b"[]"), json_reply(b'{"version":null}'), json_reply(b'{"version":'), Reply()]
+)
+def test_wrong_shape(caller: Caller, server: Simulator, answer: Reply) -> None:
+    """A success that is none of vLLM's is an error that names the route and what came, not a strange value."""
+    for call in (lambda client: client.server.version(), lambda client: client.server.tokenize("x")):
+        server.reply_next(answer)
+        with pytest.raises(openai.APIResponseValidationError, match="not vLLM's") as caught:
+            caller.run(call, base_url=server.url, api_key=KEY, model="sim-model")
+        assert caught.value.status_code == 200
+        assert "Bearer ***" in str(caught.value.response.request.headers.raw)
+
+
+@every_kind
+def test_options_of_a_call(caller: Caller, server: Simulator) -> None:
+    """A call takes the SDK's options and timers, aliases are resolved, and a client's timeout bounds it."""
+    given = {"base_url": server.url, "api_key": KEY, "model_aliases": {"gpt-4o": "sim-alias"}}
+    caller.run(
+        lambda client: client.server.tokenize(
+            "x",
+            model="gpt-4o",
+            extra_headers={"x-team": "a"},
+            extra_query={"trace": "1"},
+            extra_body={"add_special_tokens": False},
+            timeouts=Timeouts(total=5),
+        ),
+        **given,
+    )
+    request = server.requests[-1]
+    assert (request.header("x-team"), request.query) == ("a", {"trace": ["1"]})
+    assert request.json() == {"prompt": "x", "model": "sim-alias", "add_special_tokens": False}
+    for call in (
+        lambda client: client.server.tokenize("x", model="m", timeout=0.2),
+        lambda client: client.with_options(timeout=0.2).server.version(),
+    ):
+        server.reply_next(Reply(delay=5))
+        with pytest.raises(openai.APITimeoutError, match=r"0\.2 s"):
+            caller.run(call, **given)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda server: server.tokenize(), "and not both"),
+        (lambda server: server.tokenize("x", messages=MESSAGES), "and not both"),
+        (lambda server: server.tokenize("x", timeout=1, timeouts=Timeouts()), "not both"),
+        (lambda server: server.tokenize("x", bogus=1), r"has no argument `bogus`.*extra_body"),
+    ],
+)
+def test_wrong_arguments(server: Simulator, call: Any, told: str) -> None:
+    """Arguments that contradict each other or do not exist are refused before anything is sent."""
+    with OpenAI(base_url=server.url, api_key=KEY) as client, pytest.raises(TypeError, match=told):
+        call(client.server)
+    assert server.requests == []
+
+
+@every_kind
+def test_several_models(caller: Caller, server: Simulator) -> None:
+    """Where several models are served, leaving the model out is an error here too."""
+    server.reply_next(json_reply(b'{"data":[{"id":"one"},{"id":"two"}]}'))
+    with pytest.raises(ModelNotChosen, match="one, two"):
+        caller.run(lambda client: client.server.tokenize("x"), base_url=server.url, api_key=KEY)
+
+
+def test_retries(server: Simulator) -> None:
+    """A call is tried again as every other: its overload passes."""
+    server.reply_next(Reply(503, {"retry-after-ms": "10"}))
+    with OpenAI(base_url=server.url, api_key=KEY) as client:
+        assert client.server.version() == "0.32.0"
+
+
+@pytest.mark.parametrize("base", ["/proxy", "/proxy/v1"])
+def test_base_path(base: str) -> None:
+    """The own routes of vLLM are found below the root path of the server, with or without /v1 in the address."""
+    with (
+        Simulator(root_path="/proxy") as server,
+        OpenAI(base_url=f"http://127.0.0.1:{server.port}{base}") as client,
+    ):
+        assert client.server.version() == "0.32.0"
+    assert [request.path for request in server.requests] == ["/proxy/version"]
+
+
+def test_unix_socket(tmp_path: Any) -> None:
+    """The own routes of vLLM are reached over a unix socket."""
+    path = str(tmp_path / "vllm.sock")
+    with Simulator(uds=path), OpenAI(base_url=f"unix://{path}") as client:
+        assert client.server.tokenize("x").count == 1
+        assert client.server.info().kind == "generate"
+
+
+def test_same_methods() -> None:
+    """Both servers have the same methods, with the same arguments, results and documentation."""
+    names = {name for name in vars(Server) if not name.startswith("_")}
+    assert names == {name for name in vars(AsyncServer) if not name.startswith("_")}
+    for name in names:
+        one, other = getattr(Server, name), getattr(AsyncServer, name)
+        assert inspect.signature(one) == inspect.signature(other)
+        assert "Question" not in str(inspect.signature(one))
+        assert one.__doc__ == other.__doc__
+        assert (one.__name__, inspect.iscoroutinefunction(other)) == (name, True)
+    with OpenAI() as client:
+        assert next(iter(inspect.signature(client.server.tokenize).parameters)) == "prompt"
+    assert isinstance(AsyncOpenAI().server, AsyncServer)
