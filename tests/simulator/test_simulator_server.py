@@ -2,7 +2,10 @@
 
 import contextlib
 import http.client
+import inspect
 import json
+import os
+import re
 import signal
 import socket
 import ssl
@@ -11,14 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from tests.simulator.simulated import CHAT, MESSAGES, ask, chat
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
-from vllm_connect.simulator.connection import IDLE_SECONDS
+from vllm_connect.simulator.options import OPTIONS, Options
 
 GET_VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
 STREAM = json.dumps({"messages": MESSAGES, "stream": True}).encode()
@@ -104,11 +109,10 @@ def test_headers(generate: Simulator) -> None:
     assert head[2] == b"server: uvicorn"
 
 
-def test_idle_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle connection is closed, after uvicorn's five seconds."""
-    assert IDLE_SECONDS == 5
-    monkeypatch.setattr("vllm_connect.simulator.connection.IDLE_SECONDS", 0.05)
-    with Simulator() as server, connected(server) as connection:
+def test_idle_close() -> None:
+    """An idle connection is closed, after uvicorn's five seconds or what the option says."""
+    assert Options().keep_alive == 5
+    with Simulator(keep_alive=0.05) as server, connected(server) as connection:
         connection.sendall(GET_VERSION)
         assert connection.recv(65536)
         assert connection.recv(65536) == b""
@@ -181,18 +185,84 @@ def test_unix_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_tls() -> None:
-    """A server with a certificate speaks TLS, and says so in its address."""
-    authority = trustme.CA()
-    served, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(served)
-    authority.configure_trust(trusted)
-    with Simulator(ssl_context=served) as server:
-        connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=trusted, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", "/version")
-            assert connection.getresponse().status == 200
+@dataclass(frozen=True)
+class Certificates:
+    """A server's and a client's certificate of one authority, as files and as what a client trusts."""
+
+    folder: Path
+    authority: trustme.CA = field(default_factory=trustme.CA)
+
+    def file(self, name: str, *blobs: trustme.Blob) -> str:
+        path = self.folder / name
+        path.write_bytes(b"".join(blob.bytes() for blob in blobs))
+        return str(path)
+
+    def served(self) -> dict[str, Any]:
+        leaf = self.authority.issue_cert("127.0.0.1")
+        return {
+            "ssl_certfile": self.file("cert.pem", *leaf.cert_chain_pems),
+            "ssl_keyfile": self.file("key.pem", leaf.private_key_pem),
+        }
+
+    def client(self, *, with_certificate: bool = False) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        if with_certificate:
+            self.authority.issue_cert("client.example").configure_cert(context)
+        return context
+
+
+def get_version(server: Simulator, trusted: ssl.SSLContext) -> int:
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=trusted, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/version")
+        return connection.getresponse().status
+
+
+def test_tls(tmp_path: Path) -> None:
+    """A server with a certificate speaks TLS, says so in its address, and hangs up on plain http."""
+    certificates = Certificates(tmp_path)
+    with Simulator(**certificates.served()) as server:
+        assert get_version(server, certificates.client()) == 200
         assert server.url == f"https://127.0.0.1:{server.port}/v1"
+        with connected(server) as connection:
+            connection.sendall(GET_VERSION)
+            with contextlib.suppress(ConnectionResetError):
+                assert not connection.recv(65536).startswith(b"HTTP/")
+
+
+def test_client_certificates(tmp_path: Path) -> None:
+    """A server that requires its clients' certificates answers only those who show one."""
+    certificates = Certificates(tmp_path)
+    authorities = certificates.file("ca.pem", certificates.authority.cert_pem)
+    with Simulator(**certificates.served(), ssl_ca_certs=authorities, ssl_cert_reqs=2) as server:
+        assert get_version(server, certificates.client(with_certificate=True)) == 200
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            get_version(server, certificates.client())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"port": 70000}, "port: 70000 is above 65535"),
+        ({"kind": "rerank"}, "kind: 'rerank' is none of generate, pooling"),
+        ({"token_delay": -1}, "token_delay: -1 is below 0"),
+        ({"models": []}, "models: a server serves one at least"),
+        ({"ssl_cert_reqs": 2}, "ssl_certfile: TLS needs one"),
+        ({"ssl_certfile": "/nowhere.pem"}, "TLS files /nowhere.pem cannot be loaded: "),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], told: str) -> None:
+    """A value that cannot be is refused by the option's name."""
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Simulator(**options).start()
+
+
+def test_one_list_of_options() -> None:
+    """The constructor takes every option under its name; no key shows in what a person may print."""
+    named = list(inspect.signature(Simulator).parameters)
+    assert named == [option.name for option in OPTIONS]
+    assert "canary" not in repr(Options(api_key="canary"))
 
 
 def test_instruments(generate: Simulator, pooling: Simulator) -> None:
@@ -267,15 +337,49 @@ def test_request_id_header() -> None:
         assert len(ask(server, "GET", "/version").headers["x-request-id"]) == 32
 
 
+COMMAND = [sys.executable, "-m", "vllm_connect.simulator"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command(number: int) -> None:
     """The module serves, prints its address, and ends well on a signal."""
-    command = [sys.executable, "-m", "vllm_connect.simulator", "--kind", "pooling", "--port", "0"]
+    command = [*COMMAND, "--kind", "pooling", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(number)
         assert (process.communicate(timeout=10), process.returncode) == (("", ""), 0)
+
+
+def test_command_options(tmp_path: Path) -> None:
+    """Every option has a flag but the key, which comes from a file or the environment, whose word a flag overrides."""
+    helped = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    assert [option.name for option in OPTIONS if option.flag not in re.findall(r"--[\w-]+", helped)] == [
+        "api_key"
+    ]
+    key = tmp_path / "key"
+    key.write_text("from-file\n")
+    command = [
+        *COMMAND,
+        "--port",
+        "0",
+        "--lora-modules",
+        "poet=/p",
+        "--api-key-file",
+        str(key),
+        "--no-dev-mode",
+    ]
+    environ = {**os.environ, "VLLM_API_KEY": "from-environment", "VLLM_SERVER_DEV_MODE": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2].partition("/")[0])
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/v1/models", headers={"authorization": "Bearer from-file"})
+            served = [model["id"] for model in json.load(connection.getresponse())["data"]]
+            connection.request("GET", "/is_sleeping")
+            sleeping = connection.getresponse().status
+        process.terminate()
+    assert (served, sleeping) == (["sim-model", "poet"], 404)
 
 
 def test_imports() -> None:

@@ -20,7 +20,6 @@ from vllm_connect.simulator.exchange import (
     text_response,
 )
 
-IDLE_SECONDS: Final = 5.0
 _MOST_PIPELINED: Final = 16
 _GARBAGE: Final = b"Invalid HTTP request received."
 _UNSIZED: Final = (204, 304)
@@ -48,8 +47,9 @@ class Service(Protocol):
 class Connection(asyncio.Protocol):
     """Reads requests, keeps pipelined ones in line, sends one answer at a time."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, keep_alive: float) -> None:
         self._service = service
+        self._keep_alive = keep_alive
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[RecordedRequest, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
         if not keeps:
             self.transport.close()
         elif not self.transport.is_closing():
-            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.transport.close)
+            self._idle = asyncio.get_running_loop().call_later(self._keep_alive, self.transport.close)
 
     async def _answer(self, request: RecordedRequest, *, keeps: bool) -> None:
         match self._decide(request):

@@ -2,75 +2,52 @@
 
 import asyncio
 import contextlib
+import inspect
 import ssl
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from vllm_connect.simulator.connection import Connection
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import Answer, Canned, Cut, Drop, RecordedRequest, Work, canned
-from vllm_connect.simulator.options import Kind, Options
+from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.routes import dispatch
+
+_P = ParamSpec("_P")
+_S = TypeVar("_S")
+
+
+def _takes(
+    options: Callable[_P, Options],
+) -> Callable[[Callable[[_S, Options], None]], Callable[Concatenate[_S, _P], None]]:
+    """Let a constructor take every option as an argument of its own, by the names and types of `Options`."""
+
+    def decorate(init: Callable[[_S, Options], None]) -> Callable[Concatenate[_S, _P], None]:
+        def __init__(self: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> None:  # noqa: N807 - it is one
+            init(self, options(*args, **kwargs))
+
+        me, *_ = inspect.signature(init).parameters.values()
+        signature = inspect.signature(options)
+        __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[me, *signature.parameters.values()]
+        )
+        return __init__
+
+    return decorate
 
 
 class Simulator:
     """A stand-in vLLM server in this process, on a real socket; a context manager."""
 
-    def __init__(  # noqa: PLR0917 - the short ones are given by place
-        self,
-        kind: Kind = "generate",
-        models: tuple[str, ...] = ("sim-model",),
-        api_key: str | tuple[str, ...] | None = None,
-        root_path: str = "",
-        max_model_len: int = 4096,
-        dimensions: int = 384,
-        first_token_delay: float = 0.0,
-        token_delay: float = 0.0,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        uds: str | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        version: str = "0.32.0",
-        *,
-        lora_modules: Mapping[str, str] | None = None,
-        tool_call_parser: str | None = "hermes",
-        reasoning_parser: str | None = None,
-        max_num_queued_reqs: int | None = None,
-        max_logprobs: int = 20,
-        dev_mode: bool = False,
-        enable_server_load_tracking: bool = False,
-        enable_request_id_headers: bool = False,
-    ) -> None:
-        keys = (api_key,) if isinstance(api_key, str) else api_key or ()
-        self.options = Options(
-            kind=kind,
-            models=tuple(models),
-            api_keys=tuple(keys),
-            root_path=root_path,
-            max_model_len=max_model_len,
-            dimensions=dimensions,
-            first_token_delay=first_token_delay,
-            token_delay=token_delay,
-            host=host,
-            port=port,
-            uds=uds,
-            ssl_context=ssl_context,
-            version=version,
-            lora_modules=dict(lora_modules or {}),
-            tool_call_parser=tool_call_parser,
-            reasoning_parser=reasoning_parser,
-            max_num_queued_reqs=max_num_queued_reqs,
-            max_logprobs=max_logprobs,
-            dev_mode=dev_mode,
-            enable_server_load_tracking=enable_server_load_tracking,
-            enable_request_id_headers=enable_request_id_headers,
-        )
-        self.port = port
+    @_takes(Options)
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.port = options.port
         self.requests: list[RecordedRequest] = []
         self.connections = 0
         self.aborted = 0
@@ -84,8 +61,7 @@ class Simulator:
         if options.uds:
             return f"unix://{options.uds}"
         host = f"[{options.host}]" if ":" in options.host else options.host
-        scheme = "https" if options.ssl_context else "http"
-        return f"{scheme}://{host}:{self.port}{options.root_path}"
+        return f"{options.scheme}://{host}:{self.port}{options.root_path}"
 
     @property
     def url(self) -> str:
@@ -193,14 +169,13 @@ class _Running:
 
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
         options = self._options
+        tls = _tls(options)
         if options.uds:
-            return await loop.create_unix_server(self._connection, options.uds, ssl=options.ssl_context)
-        return await loop.create_server(
-            self._connection, options.host, options.port, ssl=options.ssl_context, backlog=1024
-        )
+            return await loop.create_unix_server(self._connection, options.uds, ssl=tls)
+        return await loop.create_server(self._connection, options.host, options.port, ssl=tls, backlog=1024)
 
     def _connection(self) -> Connection:
-        return Connection(self)
+        return Connection(self, self._options.keep_alive)
 
     async def _drop_all(self) -> None:
         for connection in tuple(self._open):
@@ -208,3 +183,20 @@ class _Running:
         if self._open:
             self._none_open.clear()
             await self._none_open.wait()
+
+
+def _tls(options: Options) -> ssl.SSLContext | None:
+    """The certificate as uvicorn loads it, or none; a file that is missing or wrong is named."""
+    if not options.ssl_certfile:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.VerifyMode(options.ssl_cert_reqs)
+    try:
+        context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile)
+        if options.ssl_ca_certs:
+            context.load_verify_locations(options.ssl_ca_certs)
+    except OSError as error:
+        given = (options.ssl_certfile, options.ssl_keyfile, options.ssl_ca_certs)
+        files = ", ".join(str(name) for name in given if name)
+        raise ValueError(f"the TLS files {files} cannot be loaded: {error}") from error
+    return context

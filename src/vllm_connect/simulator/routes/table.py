@@ -140,8 +140,7 @@ def _redirected(request: RecordedRequest, path: str, options: Options) -> Routed
     other = path.rstrip("/") if path.endswith("/") else path + "/"
     if path == "/" or not _at(other, options):
         return None
-    scheme = "https" if options.ssl_context else "http"
     query = request.target.partition("?")[2]
     target = options.root_path + other + (f"?{query}" if query else "")
-    location = f"{scheme}://{request.header('host') or ''}{target}"
+    location = f"{options.scheme}://{request.header('host') or ''}{target}"
     return empty_response(HTTPStatus.TEMPORARY_REDIRECT, headers=((b"location", location.encode()),))
