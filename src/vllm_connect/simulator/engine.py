@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vllm_connect.simulator.exchange import Work
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.requests.refusals import BUSY, NO_MODEL, refuse
+from vllm_connect.simulator.requests.refusals import BUSY, NO_MODEL, NO_MODEL_NAMED, refuse
 
 
 @dataclass
@@ -27,7 +27,8 @@ class Engine:
     def check_model(self, name: str | None) -> None:
         """Refuse a model that is not served; none named is the first one."""
         if name and name not in self.options.models and name not in self.adapters:
-            raise refuse(NO_MODEL, model=name, aliases=", ".join(self.options.models))
+            refusal = NO_MODEL if self.options.behaviour.names_aliases else NO_MODEL_NAMED
+            raise refuse(refusal, model=name, aliases=", ".join(self.options.models))
 
     def answering_model(self, name: str | None) -> str:
         """The name a reply carries: the adapter asked for, else always the first alias."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Final, Literal, TypeVar
 
+from vllm_connect.simulator.versions import Behaviour, behaviour
+
 Kind = Literal["generate", "pooling"]
 Shape = Literal["one", "many", "pairs"]
 _T = TypeVar("_T")
@@ -106,9 +108,19 @@ class Options:
         """Whether replies go through a parser, which keeps empty pieces of text to itself."""
         return bool(self.tool_call_parser or self.reasoning_parser)
 
+    def __post_init__(self) -> None:
+        behaviour(self.version)  # refuses what is no release
+
     @property
-    def fingerprint(self) -> str:
+    def behaviour(self) -> Behaviour:
+        """What the release does that it claims to be."""
+        return behaviour(self.version)
+
+    @property
+    def fingerprint(self) -> str | None:
         """The `system_fingerprint` of every reply: the version and a hash of what is served."""
+        if not self.behaviour.tells_fingerprint:
+            return None
         served = f"{self.models[0]} {self.max_model_len} {self.version}"
         return f"vllm-{self.version}-{hashlib.sha256(served.encode()).hexdigest()[:8]}"
 

@@ -91,7 +91,8 @@ def message(generation: Generation, body: Body, options: Options) -> Message:
             for place, (call, head) in enumerate(zip(calls, complete, strict=True))
             if head
         ]
-    fields["reasoning"] = reasoning if body["include_reasoning"] else None
+    shown = reasoning if body["include_reasoning"] else None
+    fields.update(dict.fromkeys(options.behaviour.reasoning_names, shown))
     tokens = sum(len(part.steps) for part in parts if part.kind == "reasoning")
     return Message(generation, fields, _finish(generation.last, body, called=bool(complete)), tokens)
 
@@ -147,7 +148,8 @@ def _joined(parts: list[_Part], kind: str) -> str | None:
 def _text_delta(kind: str, text: str, body: Body, options: Options) -> Fields | None:
     if kind == "reasoning" and not body["include_reasoning"]:
         return None
-    return {kind: text} if text or not options.has_parser else None
+    names = options.behaviour.reasoning_names if kind == "reasoning" else (kind,)
+    return dict.fromkeys(names, text) if text or not options.has_parser else None
 
 
 def _call_deltas(part: _Part, index: int, call_id: str) -> list[Fields | None]:

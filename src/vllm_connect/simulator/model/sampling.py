@@ -9,12 +9,15 @@ from vllm_connect.simulator.model.tokens import MAX_CHARACTERS, SIZE
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import fields
 from vllm_connect.simulator.requests.refusals import (
+    PROMPT_AND_OUTPUT_TOO_LONG,
     PROMPT_TOO_LONG,
+    TEXT_AND_OUTPUT_TOO_LONG,
     TEXT_TOO_LONG,
     TOO_MANY_TOKENS,
     Refusal,
     refuse,
 )
+from vllm_connect.simulator.versions import is_since
 
 Body = Mapping[str, Any]
 
@@ -26,6 +29,8 @@ class Range(NamedTuple):
     holds: Callable[[Any], bool]
     text: str
     names_parameter: bool = False
+    since: str = ""
+    """The first release seen to have it."""
 
 
 _MOST_PENALTY = _MOST_TEMPERATURE = 2
@@ -44,6 +49,7 @@ RANGES: Final = (
         lambda value: value <= _MOST_TEMPERATURE,
         "must be in [0, 2], got {value}.",
         names_parameter=True,
+        since="0.24.0",
     ),
     Range("top_p", lambda value: 0 < value <= 1, "must be in (0, 1], got {value}.", names_parameter=True),
     Range("top_k", lambda value: value >= -1, "must be 0 (disable), or at least 1, got {value}."),
@@ -84,6 +90,7 @@ _TRUNCATION_TOO_LONG = (
     " Please request a smaller truncation size."
 )
 _MAX_STOPS = 4
+_MAX_STOPS_SINCE = "0.28.0"
 _MAX_N = 16384
 _GREEDY_BELOW = 1e-5
 
@@ -103,7 +110,7 @@ def check_truncation(body: Body, options: Options) -> None:
         raise refuse(Refusal(text, "truncate_prompt_tokens"), value=kept)
 
 
-def check_stop(body: Body) -> None:
+def check_stop(body: Body, version: str) -> None:
     """Refuse a `stop` that is neither a text nor a list of up to four."""
     stop = body["stop"]
     if stop is None or isinstance(stop, str | tuple):
@@ -111,7 +118,7 @@ def check_stop(body: Body) -> None:
     errors = [fields.error("string_type", "stop", stop)]
     if not isinstance(stop, list):
         raise fields.refused([*errors, fields.error("list_type", "stop", stop)])
-    if len(stop) > _MAX_STOPS:
+    if len(stop) > _MAX_STOPS and is_since(version, _MAX_STOPS_SINCE):
         message = f"List should have at most {_MAX_STOPS} items after validation, not {len(stop)}"
         context = {"field_type": "List", "max_length": _MAX_STOPS, "actual_length": len(stop)}
         raise fields.refused([*errors, fields.error("too_long", "stop", stop, message, **context)])
@@ -126,29 +133,57 @@ def check_stop(body: Body) -> None:
 
 def check_text_length(text: str, body: Body, options: Options) -> None:
     """Refuse a text too long to be worth tokenizing."""
-    most = options.max_model_len * MAX_CHARACTERS
+    reserved = _reserved_output(body, options)
+    limit = options.max_model_len - (reserved or 0)
+    most = limit * MAX_CHARACTERS
     if body.get("truncate_prompt_tokens") is None and len(text) > most:
-        raise refuse(TEXT_TOO_LONG, value=len(text), limit=options.max_model_len, count=len(text), most=most)
+        refusal = TEXT_TOO_LONG if reserved is None else TEXT_AND_OUTPUT_TOO_LONG
+        raise refuse(
+            refusal,
+            value=len(text),
+            context=options.max_model_len,
+            limit=limit,
+            output=reserved,
+            count=len(text),
+            most=most,
+        )
 
 
 def fit_prompt(
     ids: list[int], body: Body, options: Options, *, tokenized: bool, reserve: int = 1
 ) -> list[int]:
     """The prompt's tokens, truncated where asked for; refuses a prompt beyond the context."""
+    reserved = _reserved_output(body, options)
     kept = body.get("truncate_prompt_tokens")
     if kept is not None:
         kept = options.max_model_len - reserve if kept < 0 else kept
         ids = ids[:kept] if body.get("truncation_side") == "right" else ids[max(0, len(ids) - kept) :]
-    limit = options.max_model_len
+    limit = options.max_model_len - (reserved or 0)
     if len(ids) > limit:
         # The tokenizer stops one token behind the limit, so the count of a longer text is only a floor.
         count = len(ids) if tokenized else limit + 1
-        shown = f"at least {count}" if count == limit + 1 else str(count)
-        raise refuse(PROMPT_TOO_LONG, value=count, limit=limit, count=shown)
+        floor = "at least " if count == limit + 1 else ""
+        refusal = PROMPT_TOO_LONG if reserved is None else PROMPT_AND_OUTPUT_TOO_LONG
+        raise refuse(
+            refusal,
+            value=count,
+            context=options.max_model_len,
+            output=reserved,
+            count=f"{floor}{count}",
+            total=f"{floor}{count + (reserved or 0)}",
+        )
     return ids
 
 
-def check(body: Body, max_tokens: int) -> None:
+def _reserved_output(body: Body, options: Options) -> int | None:
+    """The output that a prompt must leave room for; None where a release cuts the output instead."""
+    if options.behaviour.clamps_output:
+        return None
+    asked = body.get("max_completion_tokens")
+    return (body.get("max_tokens") if asked is None else asked) or 0
+
+
+def check(body: Body, max_tokens: int, version: str) -> None:
     """Refuse sampling parameters outside their ranges, in vLLM's order and words."""
     wrong = [key for key in body["logit_bias"] or () if not key.lstrip("-").isdecimal()]
     if wrong:
@@ -157,7 +192,7 @@ def check(body: Body, max_tokens: int) -> None:
     values = {**body, "max_tokens": max_tokens}
     for rule in RANGES:
         value = values.get(rule.name)
-        if value is not None and not rule.holds(value):
+        if value is not None and is_since(version, rule.since) and not rule.holds(value):
             text = f"{rule.name} {rule.text.format(value=value)}"
             if rule.names_parameter:
                 raise refuse(Refusal(text, rule.name), value=value)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from vllm_connect.simulator.exchange import RecordedRequest, json_response
+from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import fields, parameters, rules, shapes
 from vllm_connect.simulator.requests.fields import Body, Field
 from vllm_connect.simulator.requests.refusals import Refused, error_body
@@ -34,23 +35,20 @@ RERANK = Contract("RerankRequest", parameters.RERANK, rules.POOLING)
 TOKENIZE = Contract("TokenizeCompletionRequest", parameters.TOKENIZE, rules.TOKENIZE)
 DETOKENIZE = Contract("DetokenizeRequest", parameters.DETOKENIZE)
 
-_UNSUPPORTED_MEDIA = (
-    "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed",
-    "Bad Request",
-    400,
-)
+_UNSUPPORTED_MEDIA = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
 
 
-def read(request: RecordedRequest, contract: Contract) -> Body:
+def read(request: RecordedRequest, contract: Contract, options: Options) -> Body:
     """The checked body of a request."""
     media = (request.header("content-type") or "").lower().partition(";")[0].strip()
     if media != "application/json":
-        raise Refused(json_response(error_body(*_UNSUPPORTED_MEDIA), status=400))
-    body = _parsed(request.body)
-    rules.check(_with_tool_choice(body), contract.rules)
+        status = options.behaviour.wrong_media_status
+        raise Refused(json_response(error_body(_UNSUPPORTED_MEDIA, "Bad Request", status), status=status))
+    body = _with_tool_choice(_parsed(request.body))
+    rules.check(body, contract.rules, options.version)
     if contract.shapes:
         return shapes.parse(body, contract.fields, contract.shapes)
-    return fields.parse(_with_tool_choice(body), contract.fields)
+    return _with_constraints(fields.parse(body, contract.fields), options)
 
 
 def request_id(request: RecordedRequest, body: Mapping[str, Any]) -> str:
@@ -76,6 +74,15 @@ def _parsed(data: bytes) -> Body:
     if not isinstance(body, dict):
         raise fields.refused([fields.error("model_attributes_type", "", body)])
     return body
+
+
+def _with_constraints(body: Body, options: Options) -> Body:
+    """Structured outputs as this release takes them: under their own name, or each kind as `guided_<kind>`."""
+    names = options.behaviour.constraint_names
+    own = body.get("structured_outputs") if "structured_outputs" in names else None
+    guided = {name.removeprefix("guided_"): body[name] for name in names if body.get(name) is not None}
+    guided.pop("structured_outputs", None)
+    return {**body, "structured_outputs": own or guided or None} if "structured_outputs" in body else body
 
 
 def _with_tool_choice(body: Body) -> Body:

@@ -57,6 +57,7 @@ UNAUTHORIZED: Final = {"error": "Unauthorized"}
 NO_MODEL: Final = Refusal(
     "The model `{model}` does not exist. Valid aliases: {aliases}.", None, 404, "NotFoundError", "model"
 )
+NO_MODEL_NAMED: Final = Refusal("The model `{model}` does not exist.", None, 404, "NotFoundError", "model")
 NO_POOLING_MODEL: Final = Refusal("The model `{model}` does not exist.", None, 404, "NotFoundError")
 BUSY: Final = Refusal(
     "The engine is currently busy and cannot accept new requests."
@@ -69,14 +70,30 @@ TOO_MANY_TOKENS: Final = (
     "{parameter}={tokens} cannot be greater than max_model_len={limit}. Please request fewer output tokens."
 )
 PROMPT_TOO_LONG: Final = Refusal(
-    "This model's maximum context length is {limit} tokens. However, your prompt contains {count} input tokens,"
+    "This model's maximum context length is {context} tokens. However, your prompt contains {count} input tokens,"
     " which exceeds this limit even without any output tokens. Please reduce the length of the input prompt.",
     "input_tokens",
 )
 TEXT_TOO_LONG: Final = Refusal(
-    "This model's maximum context length is {limit} tokens. However, your prompt contains {count} characters"
+    "This model's maximum context length is {context} tokens. However, your prompt contains {count} characters"
     " (more than {most} characters, which is the upper bound for {limit} input tokens)."
     " Please reduce the length of the input prompt.",
+    "input_text",
+)
+# Where the output is not clamped. The wording changed with many releases; this is the last one's.
+_TOO_LONG_TOGETHER = (
+    "This model's maximum context length is {context} tokens. However, you requested {output} output tokens"
+    " and your prompt contains "
+)
+_REDUCE_EITHER = " Please reduce the length of the input prompt or the number of requested output tokens."
+PROMPT_AND_OUTPUT_TOO_LONG: Final = Refusal(
+    _TOO_LONG_TOGETHER + "{count} input tokens, for a total of {total} tokens." + _REDUCE_EITHER,
+    "input_tokens",
+)
+TEXT_AND_OUTPUT_TOO_LONG: Final = Refusal(
+    _TOO_LONG_TOGETHER
+    + "{count} characters (more than {most} characters, which is the upper bound for {limit} input tokens)."
+    + _REDUCE_EITHER,
     "input_text",
 )
 NO_PROMPT: Final = Refusal("You must pass at least one prompt")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from vllm_connect.simulator.requests.refusals import NO_PROMPT, Refusal, refuse
+from vllm_connect.simulator.versions import is_since
 
 Body = Mapping[str, Any]
 
@@ -15,6 +16,8 @@ class Rule(NamedTuple):
     refusal: Refusal
     shown: str | None = None
     """The parameter whose value the text shows."""
+    since: str = ""
+    """The first release seen to have it."""
 
 
 def _not_a_number(name: str) -> Rule:
@@ -104,6 +107,7 @@ def _untrusted(name: str, what: str) -> Rule:
             " Start the server with --trust-request-mm-kwargs only when clients are trusted.",
             name,
         ),
+        since="0.31.0",
     )
 
 
@@ -137,6 +141,7 @@ CHAT: Final = (
             "`tools` must not be an empty array. Either provide at least one tool or omit the field entirely.",
             "tools",
         ),
+        since="0.20.0",
     ),
     Rule(
         lambda body: body.get("tool_choice") not in (None, "none") and body.get("tools") is None,
@@ -229,6 +234,7 @@ POOLING: Final = (
     Rule(
         lambda body: "normalize" in body,
         Refusal("Parameter `normalize` was removed; use `use_activation` instead.", "normalize"),
+        since="0.26.0",
     ),
     _BOTH_ENDS,
     *_CACHE_SALT,
@@ -238,10 +244,10 @@ POOLING: Final = (
 TOKENIZE: Final = (_BOTH_ENDS, *_NOT_TRUSTED)
 
 
-def check(body: Body, rules: tuple[Rule, ...]) -> None:
-    """Refuse a body by the first rule it breaks."""
+def check(body: Body, rules: tuple[Rule, ...], version: str) -> None:
+    """Refuse a body by the first rule of this release that it breaks."""
     for rule in rules:
-        if rule.is_broken(body):
+        if is_since(version, rule.since) and rule.is_broken(body):
             value = body.get(rule.shown) if rule.shown else None
             prompt = body.get("prompt")
             raise refuse(

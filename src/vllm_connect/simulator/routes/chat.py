@@ -21,10 +21,10 @@ Chunk = dict[str, Any]
 
 def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Routed a chat request, streamed or whole."""
-    body = intake.read(request, intake.CHAT)
+    body = intake.read(request, intake.CHAT, engine.options)
     options = engine.options
     check_messages(body["messages"])
-    sampling.check_stop(body)
+    sampling.check_stop(body, options.version)
     constraints.check_count(body)
     engine.check_model(body["model"])
     engine.check_admission(body["n"] or 1)
@@ -35,7 +35,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     prompt = chat_prompt(body, options)
     room = options.max_model_len - len(prompt)
     limits = sampling.limits(body, room if body[name] is None else min(room, body[name]))
-    sampling.check(body, limits.max_tokens)
+    sampling.check(body, limits.max_tokens, options.version)
     head = {
         "id": f"chatcmpl-{intake.request_id(request, body)}",
         "object": "chat.completion.chunk" if body["stream"] else "chat.completion",
@@ -74,7 +74,8 @@ def _shows_metadata(body: Body, engine: Engine) -> bool:
 def _usage(prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
     thought = sum(message.reasoning_tokens for message in messages)
     generated = sum(len(message.generation.steps) for message in messages)
-    return usage(len(prompt), generated, thought if engine.options.reasoning_parser else None)
+    counts = engine.options.reasoning_parser and engine.options.behaviour.counts_reasoning
+    return usage(len(prompt), generated, thought if counts else None)
 
 
 def _running_usage(prompt: list[int], generated: int) -> dict[str, Any]:

@@ -40,11 +40,11 @@ class _Sequence:
 
 def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Continue one or several prompts, streamed or whole."""
-    body = intake.read(request, intake.COMPLETION)
+    body = intake.read(request, intake.COMPLETION, engine.options)
     body["max_tokens"] = 16 if body["max_tokens"] is None else body["max_tokens"]
     options = engine.options
     check_prompts("prompt", body["prompt"])
-    sampling.check_stop(body)
+    sampling.check_stop(body, options.version)
     constraints.check_count(body)
     engine.check_model(body["model"])
     engine.check_admission(body["n"])
@@ -52,7 +52,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     sampling.check_truncation(body, options)
     asked = [_prompt(prompt, body, engine) for prompt in prompts(body["prompt"])]
     for ids in asked:
-        sampling.check(body, _max_tokens(body, ids, engine))
+        sampling.check(body, _max_tokens(body, ids, engine), options.version)
     head = {
         "id": f"cmpl-{intake.request_id(request, body)}",
         "object": "text_completion",

@@ -30,7 +30,7 @@ _NO_FLOAT8 = Refusal("The simulator does not encode embed_dtype={dtype}", "embed
 
 def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Embed one or several texts."""
-    body = intake.read(request, intake.EMBEDDING)
+    body = intake.read(request, intake.EMBEDDING, engine.options)
     options = engine.options
     check_model(body["model"], engine)
     inputs = read_inputs(body, options)
@@ -161,7 +161,7 @@ def _raw(
 
 def pool(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /pooling: the same vectors, under other names."""
-    body = intake.read(request, intake.POOLING)
+    body = intake.read(request, intake.POOLING, engine.options)
     check_model(body["model"], engine)
     if body["task"] not in (None, "embed"):
         task = body["task"]

@@ -81,7 +81,7 @@ def _families(engine: Engine) -> Iterable[tuple[str, str, Rows]]:
     return (
         ("vllm:num_requests_running", "gauge", [(label, 0 if engine.sleep_level else engine.running)]),
         ("vllm:num_requests_waiting", "gauge", [(label, engine.running if engine.sleep_level else 0)]),
-        ("vllm:kv_cache_usage_perc", "gauge", [(label, min(1.0, engine.running / 256))]),
+        (engine.options.behaviour.cache_gauge, "gauge", [(label, min(1.0, engine.running / 256))]),
         (
             "vllm:engine_sleep_state",
             "gauge",

@@ -23,7 +23,7 @@ Ids = list[int]
 
 def score(request: RecordedRequest, engine: Engine) -> Routed:
     """Score one text against one or several, or several in pairs."""
-    body = intake.read(request, intake.SCORE)
+    body = intake.read(request, intake.SCORE, engine.options)
     names = next(((one, two) for one, two in _PAIRS if one in body and two in body), None)
     if names is None:
         raise fields.refused([fields.missing(name, request.json()) for name in _MISSING])
@@ -43,7 +43,7 @@ def score(request: RecordedRequest, engine: Engine) -> Routed:
 
 def rerank(request: RecordedRequest, engine: Engine) -> Routed:
     """Order documents by their likeness to a query."""
-    body = intake.read(request, intake.RERANK)
+    body = intake.read(request, intake.RERANK, engine.options)
     check_model(body["model"], engine)
     documents = _texts(body["documents"])
     scores, prompted = _scores([body["query"]], documents, body, engine)

@@ -86,14 +86,17 @@ UNLISTED: Final = (
     Route("GET", "/metrics/", instruments.metrics),
 )
 VARY: Final = (b"vary", b"Origin")
-GUARDED: Final = ("/v1", "/v2", "/inference", "/cohere")
 
 
 def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
     """Answer a request: the key first, then the route, then what the route says."""
     options = engine.options
     path = request.path.removeprefix(options.root_path) or "/"
-    if path.startswith(GUARDED) and request.method != "OPTIONS" and not _has_key(request, options):
+    if (
+        path.startswith(options.behaviour.guarded)
+        and request.method != "OPTIONS"
+        and not _has_key(request, options)
+    ):
         answer: Routed = json_response(UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
     else:
         answer = _routed(request, path, engine)

@@ -9,7 +9,7 @@ from vllm_connect.simulator.requests import fields, intake
 
 def tokenize(request: RecordedRequest, engine: Engine) -> Routed:
     """Count and list the tokens of a text or a conversation."""
-    body = intake.read(request, intake.TOKENIZE)
+    body = intake.read(request, intake.TOKENIZE, engine.options)
     if body["prompt"] is None and body["messages"] is None:
         raise fields.refused([fields.missing(name, request.json()) for name in ("prompt", "messages")])
     engine.check_model(body["model"])
@@ -31,6 +31,6 @@ def tokenize(request: RecordedRequest, engine: Engine) -> Routed:
 
 def detokenize(request: RecordedRequest, engine: Engine) -> Routed:
     """Give the text of token ids."""
-    body = intake.read(request, intake.DETOKENIZE)
+    body = intake.read(request, intake.DETOKENIZE, engine.options)
     engine.check_model(body["model"])
     return json_response({"prompt": decode(body["tokens"])})
