@@ -76,6 +76,16 @@ def test_guarded_paths() -> None:
             assert reply.status == status
 
 
+def test_error_shape() -> None:
+    """Before 0.10.2 an error's fields stood at the top, beside `"object": "error"`; inside a stream never."""
+    wrong = {"structured_outputs": None, "logit_bias": {"999999": 1}}
+    with Simulator(version="0.10.0") as server:
+        whole = chat(server, **wrong).json()
+        (event,) = chat(server, **wrong, stream=True).events
+    assert (whole["object"], whole["code"]) == ("error", 400)
+    assert event["error"] == whole
+
+
 def test_fingerprint_and_metrics() -> None:
     """`system_fingerprint` tells the version from 0.22 on; the cache's gauge had another name before 0.12."""
     for version, fingerprint, gauge in (

@@ -90,6 +90,7 @@ class Options:
             one.check(getattr(self, one.name))
         if not self.models:
             raise ValueError("models: a server serves one at least")
+        behaviour(self.version)  # refuses what is no release
         if not self.ssl_certfile and (self.ssl_keyfile or self.ssl_ca_certs or self.ssl_cert_reqs):
             raise ValueError("ssl_certfile: TLS needs one; the other ssl_ options alone mean nothing")
 
@@ -107,9 +108,6 @@ class Options:
     def has_parser(self) -> bool:
         """Whether replies go through a parser, which keeps empty pieces of text to itself."""
         return bool(self.tool_call_parser or self.reasoning_parser)
-
-    def __post_init__(self) -> None:
-        behaviour(self.version)  # refuses what is no release
 
     @property
     def behaviour(self) -> Behaviour:

@@ -33,7 +33,7 @@ class Behaviour:
     names_aliases: bool = True
     """Whether the refusal of a model names the ones that are served."""
     nests_errors: bool = True
-    """Whether an error's fields stand in an object `error`."""
+    """Whether an error's fields stand in an object `error`, and not beside `"object": "error"`."""
     tells_fingerprint: bool = True
     counts_reasoning: bool = True
     allows_any_origin: bool = False

@@ -1,5 +1,6 @@
 """The errors of a vLLM server: their texts as a table, and how a body is made of one."""
 
+import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +29,14 @@ def error_body(message: str, kind: str, status: int, param: str | None = None) -
     for path in _PATHS:
         message = path.sub("<path>", message)
     return {"error": {"message": message.strip(), "type": kind, "param": param, "code": status}}
+
+
+def flat(answer: Response) -> Response:
+    """A handler's error in the shape it had before its fields were nested."""
+    body = json.loads(answer.body)
+    if not isinstance(body.get("error"), dict):
+        return answer
+    return json_response({"object": "error", **body["error"]}, status=answer.status)
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ def duration(steps: int, options: Options) -> float:
     return options.first_token_delay + max(0, steps - 1) * options.token_delay if steps else 0.0
 
 
-def refused_stream(refused: Refused) -> Stream:
+def refused_stream(refused: Refused, options: Options) -> Stream:
     """What the engine refuses after a stream's 200 is out: an error event, then the end."""
     # This one chunk is written by json.dumps, whose separators are not compact.
-    content = json.dumps(json.loads(refused.answer.body))
+    error = json.loads(refused.answer.body)["error"]
+    content = json.dumps({"error": error if options.behaviour.nests_errors else {"object": "error", **error}})
     return Stream((Frame(f"data: {content}\n\n".encode()), Frame(DONE)))

@@ -48,7 +48,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     except Refused as refused:
         if not body["stream"]:
             raise
-        return refused_stream(refused)
+        return refused_stream(refused, options)
     generations = [
         _generation(body, prompt, limits, engine, index)
         for index in range(1 if body["n"] is None else body["n"])

@@ -65,7 +65,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     except Refused as refused:
         if not body["stream"]:
             raise
-        return refused_stream(refused)
+        return refused_stream(refused, options)
     sequences = [_sequence(ids, body, engine, index) for ids in asked for index in range(body["n"])]
     return (_streamed if body["stream"] else _whole)(body, head, sequences, engine)
 

@@ -11,7 +11,7 @@ from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_respo
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.intake import Contract
-from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refused, detail
+from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refused, detail, flat
 from vllm_connect.simulator.routes import (
     chat,
     completions,
@@ -116,7 +116,7 @@ def _routed(request: RecordedRequest, path: str, engine: Engine) -> Routed:
         try:
             return handler(request, engine)
         except Refused as refused:
-            return refused.answer
+            return refused.answer if options.behaviour.nests_errors else flat(refused.answer)
     if routes:
         allowed = ", ".join(route.method for route in routes[:1])
         return detail(HTTPStatus.METHOD_NOT_ALLOWED, ((b"allow", allowed.encode()),))
