@@ -18,6 +18,7 @@ class Engine:
     totals: Counter[str] = field(default_factory=Counter)
     adapters: dict[str, str] = field(default_factory=dict)
     sleep_level: int | None = None
+    is_paused: bool = False
     awake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -52,12 +53,33 @@ class Engine:
                 prompt=work.prompt_tokens, generation=work.completion_tokens, finished=work.sequences
             )
 
+    @property
+    def is_held(self) -> bool:
+        """Whether work waits: asleep or paused."""
+        return self.is_paused or self.sleep_level is not None
+
     def sleep(self, level: int) -> None:
         """Hold all work from now on."""
         self.sleep_level = level
-        self.awake.clear()
+        self._hold_or_go_on()
 
     def wake_up(self) -> None:
-        """Let held work go on."""
-        self.sleep_level = None
-        self.awake.set()
+        """Let held work go on, pause or no pause."""
+        self.sleep_level, self.is_paused = None, False
+        self._hold_or_go_on()
+
+    def pause(self) -> None:
+        """Hold all work, awake."""
+        self.is_paused = True
+        self._hold_or_go_on()
+
+    def resume(self) -> None:
+        """Let work go on that a pause held."""
+        self.is_paused = False
+        self._hold_or_go_on()
+
+    def _hold_or_go_on(self) -> None:
+        if self.is_held:
+            self.awake.clear()
+        else:
+            self.awake.set()

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 from vllm_connect.simulator.versions import Behaviour, behaviour
 
 Kind = Literal["generate", "pooling"]
+PoolingTask = Literal["embed", "classify", "token_embed", "token_classify"]
 Shape = Literal["one", "many", "pairs"]
 _T = TypeVar("_T")
 
@@ -59,8 +60,19 @@ class Options:
     port: int = option(0, "port to listen on; 0 for any", least=0, most=65535, command_default=8000)
     uds: str | None = option(None, "a unix socket to listen on instead", unit="PATH")
     version: str = option("0.32.0", "the vLLM version it claims to be")
+    pooling_task: PoolingTask = option("embed", "what a pooling model makes of a text")
+    labels: tuple[str, ...] = option(
+        ("negative", "neutral", "positive"), "what a classifier tells apart", unit="NAME"
+    )
+    enable_lora: bool = option(False, "serve LoRA adapters, which lora_modules does too")
     lora_modules: Mapping[str, str] = field(
         default_factory=dict, metadata=_described("adapters, as name=path", unit="NAME=PATH")
+    )
+    lora_paths: tuple[str, ...] | None = option(
+        None, "where adapters lie that can be loaded; anywhere if not given", unit="PATH"
+    )
+    allow_runtime_lora_updating: bool = option(
+        False, "load and unload adapters on request", variable="VLLM_ALLOW_RUNTIME_LORA_UPDATING"
     )
     tool_call_parser: str | None = option("hermes", "parse tool calls; empty for not", unit="NAME")
     reasoning_parser: str | None = option(None, "reason before answering", unit="NAME")
@@ -71,6 +83,8 @@ class Options:
     dev_mode: bool = option(False, "serve /sleep, /wake_up and the like", variable="VLLM_SERVER_DEV_MODE")
     enable_server_load_tracking: bool = option(False, "count what is under way in /load")
     enable_request_id_headers: bool = option(False, "answer with X-Request-Id")
+    enable_tokenizer_info_endpoint: bool = option(False, "serve /tokenizer_info")
+    allowed_origins: tuple[str, ...] = option((), "pages whose browsers may ask, * for all", unit="ORIGIN")
     ssl_certfile: str | None = option(None, "a certificate, for TLS", unit="FILE")
     ssl_keyfile: str | None = option(None, "the key of that certificate, if in a file apart", unit="FILE")
     ssl_ca_certs: str | None = option(None, "authorities of the clients' certificates", unit="FILE")
@@ -91,6 +105,8 @@ class Options:
         if not self.models:
             raise ValueError("models: a server serves one at least")
         behaviour(self.version)  # refuses what is no release
+        if not self.labels:
+            raise ValueError("labels: a classifier has one at least")
         if not self.ssl_certfile and (self.ssl_keyfile or self.ssl_ca_certs or self.ssl_cert_reqs):
             raise ValueError("ssl_certfile: TLS needs one; the other ssl_ options alone mean nothing")
 
@@ -103,6 +119,18 @@ class Options:
     def scheme(self) -> Literal["http", "https"]:
         """What its address begins with."""
         return "https" if self.ssl_certfile else "http"
+
+    @property
+    def scores(self) -> bool:
+        """Whether texts can be scored: by embeddings, or by a classifier of one label."""
+        return self.pooling_task in ("embed", "token_embed") or (
+            self.pooling_task == "classify" and len(self.labels) == 1
+        )
+
+    @property
+    def serves_adapters(self) -> bool:
+        """Whether LoRA adapters can be served at all."""
+        return self.enable_lora or bool(self.lora_modules)
 
     @property
     def has_parser(self) -> bool:

@@ -12,6 +12,16 @@ from vllm_connect.simulator.requests.shapes import is_token_ids, message_errors,
 
 Body = Mapping[str, Any]
 
+CHAT_TEMPLATE = (
+    "{%- if tools %}{{- '<|im_start|>tools\\n' }}"
+    "{%- for tool in tools %}{{- tool.function.name + ' ' }}{%- endfor %}{{- '<|im_end|>\\n' }}{%- endif %}"
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+"""What `chat_text` does, in the words of a tokenizer's configuration."""
+
 _TEXT_PARTS = {
     "text": "text",
     "input_text": "text",

@@ -120,7 +120,7 @@ def check_stop(body: Body, version: str) -> None:
         raise fields.refused([*errors, fields.error("list_type", "stop", stop)])
     if len(stop) > _MAX_STOPS and is_since(version, _MAX_STOPS_SINCE):
         message = f"List should have at most {_MAX_STOPS} items after validation, not {len(stop)}"
-        context = {"field_type": "List", "max_length": _MAX_STOPS, "actual_length": len(stop)}
+        context: dict[str, Any] = {"field_type": "List", "max_length": _MAX_STOPS, "actual_length": len(stop)}
         raise fields.refused([*errors, fields.error("too_long", "stop", stop, message, **context)])
     wrong = [
         fields.error("string_type", f"stop.{place}", item)

@@ -1,10 +1,10 @@
 """Fields of a request body: what pydantic makes of a value, and what it says of a wrong one."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from vllm_connect.simulator.exchange import json_response
 from vllm_connect.simulator.requests.refusals import Refused, error_body
@@ -31,6 +31,15 @@ class Field:
     """The fields of an object that are checked in turn."""
     ways: tuple[tuple["Field", ...], ...] = ()
     """The sets of fields of which an object must have one."""
+    errors: "Callable[[str, Any], list[Error]] | None" = None
+    """What finds out what is wrong with a value that may be of several kinds."""
+
+
+class Shape(NamedTuple):
+    """One shape of a body, as /openapi.json lists it."""
+
+    name: str
+    fields: tuple[Field, ...]
 
 
 _BOOLEANS = {
@@ -48,12 +57,28 @@ class _Wrong(Exception):
     pass
 
 
-def parse(body: Mapping[str, Any], fields: Iterable[Field]) -> Body:
+class Invalid(Refused):
+    """The request has not the route's shape, as opposed to a parameter that is refused by itself."""
+
+
+def parse(body: Mapping[str, Any], fields: Iterable[Field], part: str = "body") -> Body:
     """The body with defaults and converted values; refuses with every wrong field listed. Extras pass."""
     parsed, errors = check(body, fields)
     if errors:
-        raise refused(errors)
+        raise refused(errors, part)
     return parsed
+
+
+def parse_any(body: Mapping[str, Any], shapes: Sequence[Shape]) -> Body:
+    """The body in the first shape that it has, with the defaults of all; refuses with what each of them lacks."""
+    errors = []
+    for shape in shapes:
+        parsed, wrong = check(body, shape.fields)
+        if not wrong:
+            defaults = {field.name: field.default for other in shapes for field in other.fields}
+            return {**defaults, **parsed, "shape": shape.name}
+        errors += wrong
+    raise refused(errors)
 
 
 def check(body: Mapping[str, Any], fields: Iterable[Field], prefix: str = "") -> tuple[Body, list[Error]]:
@@ -71,6 +96,8 @@ def check(body: Mapping[str, Any], fields: Iterable[Field], prefix: str = "") ->
 
 
 def _parse_value(value: Any, field: Field, place: str) -> tuple[Any, list[Error]]:
+    if field.errors:
+        return value, field.errors(place, value)
     try:
         converted = _convert(value, field)
     except _Wrong as wrong:
@@ -105,21 +132,22 @@ def error(kind: str, location: str, value: object, message: str = "", **context:
     """One entry of a validation error, in pydantic's words."""
     entry: Error = {
         "type": kind,
-        "loc": f"body.{location}" if location else "body",
+        "loc": location,
         "msg": message or MESSAGES[kind],
         "input": _shown(value),
     }
     return {**entry, "ctx": context} if context else entry
 
 
-def refused(errors: list[Error]) -> Refused:
-    """The 400 that lists validation errors, ten at most."""
+def refused(errors: list[Error], part: str = "body") -> Refused:
+    """The 400 that lists validation errors, ten at most; `part` of the request is where they stand."""
+    errors = [{**entry, "loc": f"{part}.{entry['loc']}".rstrip(".")} for entry in errors]
     label = "error" if len(errors) == 1 else "errors"
     lines = [f"{len(errors)} validation {label}:", *(f"  {entry}" for entry in errors[:_MAX_SHOWN_ERRORS])]
     if len(errors) > _MAX_SHOWN_ERRORS:
         lines.append(f"  ...and {len(errors) - _MAX_SHOWN_ERRORS} more {label}")
     body = error_body("\n".join(lines), "Bad Request", HTTPStatus.BAD_REQUEST, errors[0]["loc"])
-    return Refused(json_response(body, status=HTTPStatus.BAD_REQUEST))
+    return Invalid(json_response(body, status=HTTPStatus.BAD_REQUEST))
 
 
 MESSAGES = {

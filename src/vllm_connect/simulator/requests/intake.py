@@ -7,48 +7,61 @@ from uuid import uuid4
 
 from vllm_connect.simulator.exchange import RecordedRequest, json_response
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.requests import fields, parameters, rules, shapes
-from vllm_connect.simulator.requests.fields import Body, Field
+from vllm_connect.simulator.requests import fields, parameters, rules
+from vllm_connect.simulator.requests.fields import Body, Field, Shape
 from vllm_connect.simulator.requests.refusals import Refused, error_body
 from vllm_connect.simulator.requests.rules import Rule
-from vllm_connect.simulator.requests.shapes import Shape
 
 
 class Contract(NamedTuple):
-    """What a route takes: the name of its body in /openapi.json, its fields, the rules over all of them.
+    """What a route takes: the shapes a body may have, and the rules over all of its parameters."""
 
-    A body that may come in several shapes lists them.
-    """
-
-    name: str
-    fields: tuple[Field, ...]
+    shapes: tuple[Shape, ...]
     rules: tuple[Rule, ...] = ()
-    shapes: tuple[Shape, ...] = ()
 
 
-CHAT = Contract("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
-COMPLETION = Contract("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
-EMBEDDING = Contract("EmbeddingCompletionRequest", parameters.EMBEDDING, rules.POOLING, shapes.EMBEDDING)
-POOLING = Contract("PoolingCompletionRequest", parameters.POOLING, rules.POOLING, shapes.POOLING)
-SCORE = Contract("ScoreTextRequest", parameters.SCORE, rules.POOLING)
-RERANK = Contract("RerankRequest", parameters.RERANK, rules.POOLING)
-TOKENIZE = Contract("TokenizeCompletionRequest", parameters.TOKENIZE, rules.TOKENIZE)
-DETOKENIZE = Contract("DetokenizeRequest", parameters.DETOKENIZE)
+def _one(name: str, fields: tuple[Field, ...], rules: tuple[Rule, ...] = ()) -> Contract:
+    return Contract((Shape(name, fields),), rules)
+
+
+CHAT = _one("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
+COMPLETION = _one("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
+EMBEDDING = Contract(parameters.EMBEDDING, rules.POOLING)
+POOLING = Contract(parameters.POOLING, rules.POOLING_TASK)
+CLASSIFICATION = Contract(parameters.CLASSIFICATION, rules.POOLING)
+SCORE = Contract(parameters.SCORE, rules.POOLING)
+RERANK = _one("RerankRequest", parameters.RERANK, rules.POOLING)
+TOKENIZE = Contract(parameters.TOKENIZE, rules.TOKENIZE)
+DETOKENIZE = _one("DetokenizeRequest", parameters.DETOKENIZE)
+LOAD_ADAPTER = _one("LoadLoRAAdapterRequest", parameters.LOAD_ADAPTER)
+UNLOAD_ADAPTER = _one("UnloadLoRAAdapterRequest", parameters.UNLOAD_ADAPTER)
+DECISION = _one("StructuredDecisionRequest", parameters.DECISION, rules.CACHE_SALT)
 
 _UNSUPPORTED_MEDIA = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
 
 
 def read(request: RecordedRequest, contract: Contract, options: Options) -> Body:
     """The checked body of a request."""
+    check_media(request, options)
+    body = _with_tool_choice(_parsed(request.body))
+    rules.check(body, contract.rules, options.version)
+    if len(contract.shapes) > 1:
+        return fields.parse_any(body, contract.shapes)
+    return _with_constraints(fields.parse(body, contract.shapes[0].fields), options)
+
+
+def query(request: RecordedRequest, known: tuple[Field, ...]) -> Body:
+    """The checked parameters behind a path; of one given twice the last counts."""
+    given = {name: values[-1] for name, values in request.query.items()}
+    return fields.parse(given, known, "query")
+
+
+def check_media(request: RecordedRequest, options: Options) -> None:
+    """Refuse a body that does not call itself JSON."""
     media = (request.header("content-type") or "").lower().partition(";")[0].strip()
     if media != "application/json":
         status = options.behaviour.wrong_media_status
         raise Refused(json_response(error_body(_UNSUPPORTED_MEDIA, "Bad Request", status), status=status))
-    body = _with_tool_choice(_parsed(request.body))
-    rules.check(body, contract.rules, options.version)
-    if contract.shapes:
-        return shapes.parse(body, contract.fields, contract.shapes)
-    return _with_constraints(fields.parse(body, contract.fields), options)
 
 
 def request_id(request: RecordedRequest, body: Mapping[str, Any]) -> str:

@@ -1,6 +1,9 @@
 """The request parameters of each route as tables, in the order vLLM 0.32 declares them."""
 
-from vllm_connect.simulator.requests.fields import Field
+from dataclasses import replace
+
+from vllm_connect.simulator.requests import shapes
+from vllm_connect.simulator.requests.fields import Field, Shape
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _INTEGER = Field("", "integer", nullable=False)
@@ -205,9 +208,20 @@ _POOLING = (
     Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
     *_objects("mm_processor_kwargs"),
     *_texts("cache_salt"),
-    _flag("add_special_tokens", default=True),
-    _flag("use_activation", nullable=True),
 )
+_ACTIVATION = Field("use_activation", "boolean")
+_MARKS = _flag("add_special_tokens", default=True)
+# A chat template writes the marks itself.
+_TEMPLATED = (
+    _flag("add_generation_prompt"),
+    _flag("continue_final_message"),
+    _flag("add_special_tokens"),
+    Field("chat_template", "string"),
+    *_objects("chat_template_kwargs", "media_io_kwargs"),
+)
+_INPUT = Field("input", "any", required=True, errors=shapes.prompt_errors)
+_MESSAGES = Field("messages", "any", required=True, errors=shapes.message_errors)
+_CONVERSATIONS = Field("messages", "any", required=True, errors=shapes.sequence_errors)
 
 _ENCODING = (
     Field(
@@ -227,37 +241,125 @@ _ENCODING = (
     Field("endianness", "literal", "native", nullable=False, literals=("native", "big", "little")),
 )
 
+_EMBEDDING = (*_POOLING, *_ENCODING, Field("dimensions", "integer"), _ACTIVATION)
+
 EMBEDDING = (
-    *_POOLING,
-    Field("input", "any"),
-    Field("messages", "any"),
-    *_ENCODING,
-    Field("dimensions", "integer"),
+    Shape("EmbeddingCompletionRequest", (*_EMBEDDING, _MARKS, _INPUT)),
+    Shape("EmbeddingChatRequest", (*_EMBEDDING, *_TEMPLATED, _MESSAGES)),
+    Shape("EmbeddingBatchChatRequest", (*_EMBEDDING, *_TEMPLATED, _CONVERSATIONS)),
+    Shape(
+        "EmbeddingChatInputRequest",
+        (*_EMBEDDING, *_TEMPLATED, _MESSAGES, replace(_MESSAGES, name="input")),
+    ),
+    Shape(
+        "EmbeddingBatchChatInputRequest",
+        (*_EMBEDDING, *_TEMPLATED, _CONVERSATIONS, replace(_CONVERSATIONS, name="input")),
+    ),
 )
 
-SCORE = _POOLING
+CLASSIFICATION = (
+    Shape("ClassificationCompletionRequest", (*_POOLING, _ACTIVATION, _MARKS, _INPUT)),
+    Shape("ClassificationChatRequest", (*_POOLING, _ACTIVATION, *_TEMPLATED, _MESSAGES)),
+)
+
+_TASK = Field(
+    "task",
+    "literal",
+    literals=("embed", "classify", "token_embed", "token_classify", "plugin", "embed&token_classify"),
+)
+
+POOLING = (
+    Shape("PoolingCompletionRequest", (*_EMBEDDING, _MARKS, _INPUT, _TASK)),
+    Shape("PoolingChatRequest", (*_EMBEDDING, *_TEMPLATED, _MESSAGES, _TASK)),
+    Shape("IOProcessorRequest", (*_POOLING, *_ENCODING, Field("data", "any", required=True), _TASK)),
+)
+
+_SCORING = (
+    *_POOLING,
+    _ACTIVATION,
+    Field("max_tokens_per_query", "integer", 0, nullable=False),
+    Field("max_tokens_per_doc", "integer", 0, nullable=False),
+    *_texts("instruction"),
+    *_objects("chat_template_kwargs"),
+)
+
+
+def _scored(*names: str) -> tuple[Field, ...]:
+    return (*_SCORING, *(Field(name, "any", required=True, errors=shapes.scored_errors) for name in names))
+
+
+SCORE = (
+    Shape("ScoreQueriesDocumentsRequest", _scored("queries", "documents")),
+    Shape("ScoreQueriesItemsRequest", _scored("queries", "items")),
+    Shape("ScoreDataRequest", _scored("data_1", "data_2")),
+    Shape("ScoreTextRequest", _scored("text_1", "text_2")),
+)
 
 RERANK = (
-    *_POOLING,
-    Field("query", "string", nullable=False, required=True),
-    Field("documents", "list", nullable=False, required=True),
-    Field("top_n", "integer", 0, nullable=False),
+    *_SCORING,
+    Field("query", "any", required=True, errors=shapes.scored_one_errors),
+    Field("documents", "any", required=True, errors=shapes.scored_errors),
+    Field("top_n", "integer", 0, nullable=False, least=0),
 )
 
-POOLING = (*_POOLING, Field("input", "any"), Field("messages", "any"), *_ENCODING, *_texts("task"))
-
 TOKENIZE = (
-    *_texts("model", "prompt"),
-    Field("messages", "list"),
-    _flag("add_special_tokens", nullable=True),
-    _flag("return_token_strs", nullable=True),
-    _flag("add_generation_prompt", default=True),
-    _flag("continue_final_message"),
-    *_TEMPLATE,
-    Field("tools", "list"),
+    Shape(
+        "TokenizeCompletionRequest",
+        (
+            *_texts("model"),
+            Field("prompt", "string", nullable=False, required=True),
+            _flag("add_special_tokens", default=True),
+            _flag("return_token_strs", nullable=True),
+        ),
+    ),
+    Shape(
+        "TokenizeChatRequest",
+        (
+            *_texts("model"),
+            _MESSAGES,
+            _flag("add_generation_prompt", default=True),
+            _flag("return_token_strs", nullable=True),
+            _flag("continue_final_message"),
+            _flag("add_special_tokens"),
+            *_TEMPLATE,
+            Field("tools", "list"),
+        ),
+    ),
 )
 
 DETOKENIZE = (
     *_texts("model"),
     Field("tokens", "list", nullable=False, required=True, items=_NATURAL),
 )
+
+LOAD_ADAPTER = (
+    *(Field(name, "string", nullable=False, required=True) for name in ("lora_name", "lora_path")),
+    _flag("load_inplace"),
+    _flag("is_3d_lora_weight"),
+)
+
+UNLOAD_ADAPTER = (
+    Field("lora_name", "string", nullable=False, required=True),
+    Field("lora_int_id", "integer"),
+)
+
+DECISION = (
+    *_texts("model"),
+    Field("state", "any", required=True),
+    Field("questions", "object", nullable=False, required=True),
+    *_texts("instructions"),
+    *(Field(name, "list", items=_TEXT) for name in ("images", "audio", "videos")),
+    *_objects("chat_template_kwargs"),
+    *_texts("cache_salt"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    *_texts("request_id"),
+)
+
+_PAUSE_MODE = Field("mode", "literal", "abort", nullable=False, literals=("abort", "wait", "keep"))
+
+# What may stand behind a path.
+SLEEP = (Field("level", "integer", 1, nullable=False, least=0, most=2), _PAUSE_MODE)
+PAUSE = (_PAUSE_MODE, _flag("clear_cache", default=True))
+RESET_PREFIX_CACHE = (_flag("reset_running_requests"), _flag("reset_external"))
+SERVER_INFO = (Field("config_format", "literal", "text", nullable=False, literals=("text", "json")),)
+WORLD_SIZE = (_flag("include_dp", default=True),)

@@ -81,7 +81,7 @@ _NO_SCHEMA = Rule(
         "response_format",
     ),
 )
-_CACHE_SALT = (
+CACHE_SALT: Final = (
     Rule(
         lambda body: body.get("cache_salt") == "",
         Refusal("Parameter 'cache_salt' must be a non-empty string if provided.", "cache_salt"),
@@ -183,7 +183,7 @@ CHAT: Final = (
     ),
     _NO_SCHEMA,
     _STREAM_OPTIONS,
-    *_CACHE_SALT,
+    *CACHE_SALT,
     *_NOT_TRUSTED,
 )
 
@@ -213,7 +213,7 @@ COMPLETION: Final = (
         Refusal(_ONE_CONSTRAINT, "structured_outputs"),
     ),
     _NO_SCHEMA,
-    *_CACHE_SALT,
+    *CACHE_SALT,
     Rule(
         lambda body: body.get("stream") and body.get("use_beam_search"),
         Refusal("Streaming is not currently supported with beam search"),
@@ -230,6 +230,11 @@ COMPLETION: Final = (
 )
 _MAX_PROMPTS = 1024
 
+_REMOVED_TASKS: Final = {
+    "score": "`score` task was removed; use `classify` instead.",
+    "encode": "`encode` task was removed; use `token_embed` or `token_classify` instead.",
+}
+
 POOLING: Final = (
     Rule(
         lambda body: "normalize" in body,
@@ -237,9 +242,16 @@ POOLING: Final = (
         since="0.26.0",
     ),
     _BOTH_ENDS,
-    *_CACHE_SALT,
+    *CACHE_SALT,
     Rule(lambda body: body.get("input") == [], NO_PROMPT),
 )
+
+
+def _removed_task(name: str, text: str) -> Rule:
+    return Rule(lambda body: body.get("task") == name, Refusal(text, "task"))
+
+
+POOLING_TASK: Final = (*(_removed_task(*removed) for removed in _REMOVED_TASKS.items()), *POOLING)
 
 TOKENIZE: Final = (_BOTH_ENDS, *_NOT_TRUSTED)
 

@@ -1,10 +1,10 @@
-"""What may come in several shapes: pydantic tries each, and what fits none hears a complaint from every one."""
+"""Values of several shapes: pydantic tries each, and what fits none hears a complaint from every one."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from vllm_connect.simulator.requests import fields
-from vllm_connect.simulator.requests.fields import Body, Error, Field
+from vllm_connect.simulator.requests.fields import Error
 
 # The shapes of a message, each with the fields it misses in a message without a role.
 _MESSAGES: Final = (
@@ -17,31 +17,6 @@ _MESSAGES: Final = (
     ("CustomChatCompletionMessageParam", ("role",)),
     ("Message", ("author", "role")),
 )
-
-
-class Shape(NamedTuple):
-    """One shape of a body: the field that makes it one, and what is wrong with that field's value."""
-
-    source: str
-    errors: Callable[[str, Any], list[Error]]
-    is_alone: bool = False
-    """Whether a wrong source keeps the other fields from being looked at."""
-
-
-def parse(body: Mapping[str, Any], table: Sequence[Field], shapes: Sequence[Shape]) -> Body:
-    """The parsed body if it has one of the shapes; refuses with what each of them lacks."""
-    parsed, errors = fields.check(body, table)
-    complaints = [_complaints(body, shape, errors) for shape in shapes]
-    if all(complaints):
-        raise fields.refused([error for of_one in complaints for error in of_one])
-    return parsed
-
-
-def _complaints(body: Mapping[str, Any], shape: Shape, errors: list[Error]) -> list[Error]:
-    if shape.source not in body:
-        return [*errors, fields.missing(shape.source, body)]
-    own = shape.errors(shape.source, body[shape.source])
-    return own if own and shape.is_alone else [*errors, *own]
 
 
 def is_token_ids(value: object) -> bool:
@@ -79,7 +54,8 @@ def message_errors(name: str, value: Any) -> list[Error]:
     return strangers or next(nameless, [])
 
 
-def _sequence_errors(name: str, value: Any) -> list[Error]:
+def sequence_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a sequence of conversations."""
     if isinstance(value, str):
         return []  # which is a Sequence to Python
     if not isinstance(value, list):
@@ -131,17 +107,26 @@ def _without_role(place: str, message: Mapping[str, Any]) -> list[Error]:
     ]
 
 
-EMBEDDING: Final = (
-    Shape("input", prompt_errors),
-    Shape("messages", message_errors),
-    Shape("messages", _sequence_errors),
-    Shape("messages", message_errors),
-    Shape("input", message_errors, is_alone=True),
-    Shape("messages", _sequence_errors),
-    Shape("input", _sequence_errors, is_alone=True),
-)
-POOLING: Final = (
-    Shape("input", prompt_errors),
-    Shape("messages", message_errors),
-    Shape("data", lambda _name, _value: []),
-)
+def scored_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a value that is no text to score, no parts of one, and no list of these."""
+    if isinstance(value, list) and not any(scored_one_errors("", item) for item in value):
+        return []
+    errors = scored_one_errors(name, value)
+    if not errors:
+        return []
+    if not isinstance(value, list):
+        return [*errors, fields.error("list_type", name, value)]
+    of_items = (scored_one_errors(f"{name}.{place}", item) for place, item in enumerate(value))
+    return [*errors, *(error for of_one in of_items for error in of_one)]
+
+
+def scored_one_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a value that is no text to score, and no parts of one."""
+    if isinstance(value, str) or (isinstance(value, dict) and "content" in value):
+        return []
+    parts = f"{name}.ScoreMultiModalParam"
+    if isinstance(value, dict):
+        no_parts = fields.missing(f"{parts}.content", value)
+    else:
+        no_parts = fields.error("dict_type", parts, value)
+    return [fields.error("string_type", name, value), no_parts]

@@ -2,15 +2,26 @@
 
 import time
 from collections.abc import Iterable
+from typing import Final
 from uuid import uuid4
 
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import (
+    Frame,
+    Headers,
     RecordedRequest,
+    Response,
     Routed,
+    Stream,
     empty_response,
     json_response,
     text_response,
+)
+from vllm_connect.simulator.requests import intake
+from vllm_connect.simulator.requests.refusals import Refusal, refuse
+
+_NO_DECISIONS: Final = Refusal(
+    "The model does not support the structured decision API", status=501, kind="NotImplementedError"
 )
 
 
@@ -40,8 +51,30 @@ def load(_: RecordedRequest, engine: Engine) -> Routed:
 
 def metrics(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /metrics: the gauges and counters that clients look at."""
-    text = "".join(_family(name, kind, rows) for name, kind, rows in _families(engine))
-    return text_response(text.encode(), b"text/plain; version=1.0.0; charset=utf-8")
+    return text_response(_exposition(engine), b"text/plain; version=1.0.0; charset=utf-8")
+
+
+def exported_metrics(request: RecordedRequest, engine: Engine) -> Routed:
+    """Every other request of a path that begins with /metrics, which another part of vLLM answers."""
+    headers: Headers = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
+    if request.method == "HEAD":
+        return Response(headers=headers)
+    return Stream((Frame(_exposition(engine)),), headers)
+
+
+def _exposition(engine: Engine) -> bytes:
+    return "".join(_family(name, kind, rows) for name, kind, rows in _families(engine)).encode()
+
+
+def kv_event_sources(_: RecordedRequest, __: Engine) -> Routed:
+    """GET /kv_event_sources: no cache tells of its blocks."""
+    return json_response({})
+
+
+def decide(request: RecordedRequest, engine: Engine) -> Routed:
+    """POST /v1/systemone: there is no model that it can ask."""
+    intake.read(request, intake.DECISION, engine.options)
+    raise refuse(_NO_DECISIONS)
 
 
 def _card(name: str, root: str, parent: str | None, max_model_len: int | None) -> dict[str, object]:

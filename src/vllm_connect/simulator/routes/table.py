@@ -1,5 +1,6 @@
 """Which path is answered by what: the table of routes, and how a request finds its row."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
@@ -11,85 +12,164 @@ from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_respo
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.intake import Contract
-from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refused, detail, flat
+from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refusal, Refused, detail, flat, refuse
 from vllm_connect.simulator.routes import (
+    adapters,
     chat,
+    classification,
     completions,
+    cors,
+    development,
     embeddings,
     instruments,
+    invocations,
+    openapi,
+    pooling,
+    scale_out,
     scoring,
-    sleeping,
     tokenization,
 )
 
 Handler = Callable[[RecordedRequest, Engine], Routed]
+Condition = Callable[[Options], bool]
 
 
 class Route(NamedTuple):
-    """One method of one path, and on which kind of server it is there."""
+    """One method of one path, and on which servers it is there."""
 
     method: str
     path: str
     handler: Handler
-    kind: str = "any"
+    served: Condition = lambda _: True
     contract: Contract | None = None
-    dev: bool = False
+    listed: bool = True
+    """Whether /openapi.json tells of it."""
+
+
+def _generates(options: Options) -> bool:
+    return options.kind == "generate"
+
+
+def _pools(options: Options) -> bool:
+    return options.kind == "pooling"
+
+
+def _embeds(options: Options) -> bool:
+    return _pools(options) and options.pooling_task in ("embed", "token_embed")
+
+
+def _classifies(options: Options) -> bool:
+    return _pools(options) and options.pooling_task in ("classify", "token_classify")
+
+
+def _scores(options: Options) -> bool:
+    return _pools(options) and options.scores
+
+
+def _in_development(options: Options) -> bool:
+    return options.dev_mode
+
+
+def _updates_adapters(options: Options) -> bool:
+    return options.allow_runtime_lora_updating
+
+
+def _tells_tokenizer(options: Options) -> bool:
+    return options.enable_tokenizer_info_endpoint
+
+
+def _only_for(task: str, handler: Handler, what: str) -> Handler:
+    """A route that is there for every model that could do the task, but answers only where it is the model's task."""
+
+    def answer(request: RecordedRequest, engine: Engine) -> Routed:
+        if engine.options.pooling_task != task:
+            raise refuse(
+                Refusal(f"The model does not support {what} API", status=501, kind="NotImplementedError")
+            )
+        return handler(request, engine)
+
+    return answer
 
 
 def _openapi(_: RecordedRequest, engine: Engine) -> Routed:
-    """GET /openapi.json: the routes of this very server, which tell its kind."""
-    served = [route for route in TABLE if _is_served(route, engine.options)]
-    paths: dict[str, dict[str, object]] = {}
-    schemas: dict[str, object] = {}
-    for route in served:
-        operation: dict[str, object] = {"responses": {"200": {"description": "Successful Response"}}}
-        if route.contract:
-            reference = {"$ref": f"#/components/schemas/{route.contract.name}"}
-            operation["requestBody"] = {
-                "content": {"application/json": {"schema": reference}},
-                "required": True,
-            }
-            properties: dict[str, object] = {field.name: {} for field in route.contract.fields}
-            schemas[route.contract.name] = {"type": "object", "properties": properties}
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
-    info = {"title": "FastAPI", "version": "0.1.0"}
-    document = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
-    return json_response(document)
+    listed = [route for route in TABLE if route.listed and route.served(engine.options)]
+    return json_response(openapi.document((route.method, route.path, route.contract) for route in listed))
 
 
 TABLE: Final = (
-    Route("GET", "/v1/models", instruments.models),
-    Route("GET", "/health", instruments.health),
-    Route("GET", "/ping", instruments.health),
-    Route("POST", "/ping", instruments.health),
-    Route("GET", "/version", instruments.version),
     Route("GET", "/load", instruments.load),
+    Route("GET", "/version", instruments.version),
+    Route("GET", "/kv_event_sources", instruments.kv_event_sources),
+    Route("GET", "/health", instruments.health),
+    Route("GET", "/metrics", instruments.metrics),
+    Route("POST", "/v1/load_lora_adapter", adapters.load, _updates_adapters, intake.LOAD_ADAPTER),
+    Route("POST", "/v1/unload_lora_adapter", adapters.unload, _updates_adapters, intake.UNLOAD_ADAPTER),
     Route("POST", "/tokenize", tokenization.tokenize, contract=intake.TOKENIZE),
     Route("POST", "/detokenize", tokenization.detokenize, contract=intake.DETOKENIZE),
-    Route("POST", "/v1/chat/completions", chat.answer, "generate", intake.CHAT),
-    Route("POST", "/v1/completions", completions.answer, "generate", intake.COMPLETION),
-    Route("POST", "/pooling", embeddings.pool, "pooling", intake.POOLING),
-    *(Route("POST", path, scoring.score, "pooling", intake.SCORE) for path in ("/score", "/v1/score")),
+    Route("GET", "/tokenizer_info", tokenization.tokenizer_info, _tells_tokenizer),
+    Route("GET", "/v1/models", instruments.models),
+    Route("POST", "/v1/systemone", instruments.decide, contract=intake.DECISION),
+    Route("GET", "/ping", instruments.health),
+    Route("POST", "/ping", instruments.health),
+    Route("POST", "/invocations", invocations.answer),
+    Route("POST", "/reset_prefix_cache", development.reset_prefix_cache, _in_development),
+    Route("POST", "/reset_mm_cache", development.reset_cache, _in_development),
+    Route("POST", "/reset_encoder_cache", development.reset_cache, _in_development),
+    Route("POST", "/collective_rpc", development.collective_rpc, _in_development),
+    Route("GET", "/server_info", development.server_info, _in_development),
+    Route("POST", "/sleep", development.sleep, _in_development),
+    Route("POST", "/release_kv_cache_memory", development.release_kv_cache_memory, _in_development),
+    Route("POST", "/wake_up", development.wake_up, _in_development),
+    Route("GET", "/is_sleeping", development.is_sleeping, _in_development),
+    Route("POST", "/pause", development.pause, _in_development),
+    Route("POST", "/resume", development.resume, _in_development),
+    Route("POST", "/abort_requests", development.abort_requests, _in_development),
+    Route("GET", "/is_paused", development.is_paused, _in_development),
+    Route("GET", "/weight_info", development.weight_info, _in_development),
+    Route("GET", "/get_world_size", development.world_size, _in_development),
+    Route("POST", "/v1/chat/completions", chat.answer, _generates, intake.CHAT),
+    Route("POST", "/v1/completions", completions.answer, _generates, intake.COMPLETION),
+    Route("POST", "/scale_elastic_ep", scale_out.scale, _generates),
+    Route("POST", "/is_scaling_elastic_ep", scale_out.is_scaling, _generates),
+    Route("POST", "/pooling", pooling.answer, _pools, intake.POOLING),
+    Route(
+        "POST",
+        "/classify",
+        _only_for("classify", classification.answer, "Classification"),
+        _classifies,
+        intake.CLASSIFICATION,
+    ),
+    Route(
+        "POST",
+        "/v1/embeddings",
+        _only_for("embed", embeddings.answer, "Embeddings"),
+        _embeds,
+        intake.EMBEDDING,
+    ),
+    *(Route("POST", path, scoring.score, _scores, intake.SCORE) for path in ("/score", "/v1/score")),
     *(
-        Route("POST", path, scoring.rerank, "pooling", intake.RERANK)
+        Route("POST", path, scoring.rerank, _scores, intake.RERANK)
         for path in ("/rerank", "/v1/rerank", "/v2/rerank")
     ),
-    Route("POST", "/sleep", sleeping.sleep, dev=True),
-    Route("POST", "/wake_up", sleeping.wake_up, dev=True),
-    Route("GET", "/is_sleeping", sleeping.is_sleeping, dev=True),
-    Route("POST", "/v1/embeddings", embeddings.answer, "pooling", intake.EMBEDDING),
+    Route("POST", "/adapters", adapters.register, _updates_adapters),
+    Route("DELETE", "/adapters/{adapter_name}", adapters.unregister, _updates_adapters),
+    *(Route("POST", path, scale_out.closed, _generates, listed=False) for path in scale_out.PATHS),
+    Route("GET", "/openapi.json", _openapi, listed=False),
+    Route("HEAD", "/openapi.json", _openapi, listed=False),
 )
-# Served, but not listed in /openapi.json.
-UNLISTED: Final = (
-    Route("GET", "/openapi.json", _openapi),
-    Route("GET", "/metrics", instruments.metrics),
-    Route("GET", "/metrics/", instruments.metrics),
+_EXACT: Final = {
+    path: tuple(route for route in TABLE if route.path == path) for path in {route.path for route in TABLE}
+}
+_PATTERNS: Final = tuple(
+    (re.compile(re.sub(r"{\w+}", "[^/]+", path)), routes) for path, routes in _EXACT.items() if "{" in path
 )
-VARY: Final = (b"vary", b"Origin")
+# Whatever begins so is the exporter's, with any method.
+_METRICS: Final = "/metrics"
+_METRICS_ROUTE: Final = Route("GET", _METRICS, instruments.exported_metrics, listed=False)
 
 
 def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
-    """Answer a request: the key first, then the route, then what the route says."""
+    """Answer a request: the key first, then other origins, then the route, then what the route says."""
     options = engine.options
     path = request.path.removeprefix(options.root_path) or "/"
     if (
@@ -99,9 +179,8 @@ def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
     ):
         answer: Routed = json_response(UNAUTHORIZED, status=HTTPStatus.UNAUTHORIZED)
     else:
-        answer = _routed(request, path, engine)
-        # vLLM's CORS layer marks all that passes the key check.
-        answer = replace(answer, headers=(*answer.headers, VARY))
+        asked = cors.preflight(request, options)
+        answer = asked or cors.marked(_routed(request, path, engine), request, options)
     if options.enable_request_id_headers:
         named = request.header("x-request-id") or uuid4().hex
         answer = replace(answer, headers=(*answer.headers, (b"x-request-id", named.encode("latin-1"))))
@@ -111,24 +190,29 @@ def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
 def _routed(request: RecordedRequest, path: str, engine: Engine) -> Routed:
     options = engine.options
     routes = _at(path, options)
-    handler = next((route.handler for route in routes if route.method == request.method), None)
-    if handler is not None:
+    route = next((route for route in routes if route.method == request.method), None)
+    if route is None and path.startswith(_METRICS):
+        route = _METRICS_ROUTE
+    if route is not None:
         try:
-            return handler(request, engine)
+            return route.handler(request, engine)
         except Refused as refused:
             return refused.answer if options.behaviour.nests_errors else flat(refused.answer)
     if routes:
-        allowed = ", ".join(route.method for route in routes[:1])
-        return detail(HTTPStatus.METHOD_NOT_ALLOWED, ((b"allow", allowed.encode()),))
+        return detail(HTTPStatus.METHOD_NOT_ALLOWED, ((b"allow", _allowed(routes).encode()),))
     return _redirected(request, path, options) or detail(HTTPStatus.NOT_FOUND)
 
 
-def _is_served(route: Route, options: Options) -> bool:
-    return route.kind in ("any", options.kind) and (options.dev_mode or not route.dev)
-
-
 def _at(path: str, options: Options) -> list[Route]:
-    return [route for route in TABLE + UNLISTED if route.path == path and _is_served(route, options)]
+    routes = _EXACT.get(path) or next(
+        (routes for pattern, routes in _PATTERNS if pattern.fullmatch(path)), ()
+    )
+    return [route for route in routes if route.served(options)]
+
+
+def _allowed(routes: list[Route]) -> str:
+    """The methods of the first route at a path; only the framework's own document has a HEAD beside its GET."""
+    return "GET, HEAD" if any(route.method == "HEAD" for route in routes) else routes[0].method
 
 
 def _has_key(request: RecordedRequest, options: Options) -> bool:
