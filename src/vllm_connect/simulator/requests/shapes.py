@@ -57,7 +57,8 @@ def message_errors(name: str, value: Any) -> list[Error]:
 def sequence_errors(name: str, value: Any) -> list[Error]:
     """What is wrong with a sequence of conversations."""
     if isinstance(value, str):
-        return []  # which is a Sequence to Python
+        message = "'str' instances are not allowed as a Sequence value"
+        return [fields.error("sequence_str", name, value, message, type_name="str")]
     if not isinstance(value, list):
         message = "Input should be an instance of Sequence"
         return [fields.error("is_instance_of", name, value, message, **{"class": "Sequence"})]
