@@ -4,45 +4,119 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
+from typing import Annotated
 
 import typer
 
-from vllm_connect.cli import config, demo, models, simulator, wait
-from vllm_connect.cli.terminal import shown
+from vllm_connect.cli import chat, complete, config, demo, embed, models, simulator, wait
+from vllm_connect.cli.failure import Failure, told
+from vllm_connect.cli.terminal import complain
 
-__all__ = ["main"]
+__all__ = ["app", "main"]
+
+TRACEBACK = "VLLMCONNECT_TRACEBACK"
+# Each command, and a line or two that show it at work.
+COMMANDS = (
+    (demo.demo, ("vllm-connect demo",)),
+    (config.config, ("vllm-connect config --profile prod",)),
+    (wait.wait, ("vllm-connect wait gpu1:8000 --timeout 900 && ./evaluate",)),
+    (models.models, ("vllm-connect models https://llm.example.com --key-file key.txt",)),
+    (
+        chat.chat,
+        (
+            "vllm-connect chat gpu1:8000 --system 'Answer in one sentence.'",
+            "git diff | vllm-connect chat -q 'Write a commit message.' -o temperature=0",
+        ),
+    ),
+    (complete.complete, ("vllm-connect complete -q 'def fibonacci(n):' --max-tokens 64 --stats",)),
+    (embed.embed, ("vllm-connect embed --file documents.jsonl --field text > vectors.jsonl",)),
+    (simulator.simulator, ("vllm-connect simulator --port 8000 --model my-model",)),
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from vllm_connect import __version__  # noqa: PLC0415
+
+        typer.echo(f"vllm-connect {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+]
 
 app = typer.Typer(
     name="vllm-connect",
-    help="The client side of vLLM: set up, look, wait, try.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (demo.demo, config.config, models.models, wait.wait, simulator.simulator):
-    app.command()(command)
+
+
+@app.callback()
+def _vllm_connect(version: Version = False) -> None:
+    """The client side of vLLM: set up, look, wait, try."""
+
+
+for _command, _examples in COMMANDS:
+    # The mark keeps each example on a line of its own.
+    app.command(epilog="\b\nFor example:\n" + "\n".join(f"  {line}" for line in _examples))(_command)
 
 
 def main() -> None:
-    """Run one command; exit code 0 only for success, 1 for a failure, 2 for a wrong command line."""
+    """Run one command.
+
+    Exit code 0 only for success, 1 for a failure, 2 for a wrong command line, 130 for Ctrl-C.
+    """
     warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        # A text that the locale cannot write is written as far as it can be.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(_flushed(_exit_code()))
+
+
+def _exit_code() -> int:
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # The reader (`| head`) has gone; the interpreter must not complain at its end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:
-        from openai import OpenAIError  # noqa: PLC0415  # half a second that `--help` must not pay
+        return 1
+    except Exception as error:  # noqa: BLE001  # the last place that can say it in a line
+        _tell(error)
+        return 1
+    return 0
 
-        if not isinstance(error, OpenAIError):
-            raise
-        print(f"vllm-connect: {shown(str(error))}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+
+def _tell(error: Exception) -> None:
+    from openai import OpenAIError  # noqa: PLC0415  # half a second that `--help` must not pay
+
+    wants_traceback = bool(os.environ.get(TRACEBACK))
+    if wants_traceback:
+        traceback.print_exception(error)
+    if isinstance(error, OpenAIError | Failure):
+        complain(told(error))
+        return
+    more = "" if wants_traceback else f" with what {TRACEBACK}=1 shows"
+    complain(f"a bug in vllm-connect: {type(error).__name__}: {error}. Please open an issue{more}.")
+
+
+def _flushed(code: int) -> int:
+    """Return the exit code, 1 where the reader of the output (`| head`) has gone; quietly, here and at the end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or 1
+    return code
 
 
 def _warn(message: Warning | str, *_place: object, **_more: object) -> None:
-    print(f"vllm-connect: warning: {shown(str(message))}", file=sys.stderr)  # noqa: T201
+    complain(f"warning: {message}")

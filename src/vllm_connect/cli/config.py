@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vllm_connect.cli.options import Address, Json, Profile, Url, arguments
+from vllm_connect.cli.options import Connection, Json, connecting
 from vllm_connect.cli.terminal import print_json, print_table, shown
 
 if TYPE_CHECKING:
@@ -18,11 +18,15 @@ __all__ = ["config"]
 Row = tuple[str, str | None, str]
 
 
-def config(address: Address = None, url: Url = None, profile: Profile = None, json: Json = False) -> None:
-    """Show every setting and where it comes from; no network, and never a key."""
+@connecting
+def config(connection: Connection, json: Json = False) -> None:
+    """Show every setting and where it comes from.
+
+    Nothing is asked over the network, and a key is never shown.
+    """
     from vllm_connect.settings import Settings  # noqa: PLC0415  # imports the SDK
 
-    settings = Settings.load(arguments(address, url, profile))
+    settings = Settings.load(connection.settings())
     rows = _rows(settings)
     if json:
         print_json(

@@ -18,7 +18,10 @@ QUESTION = "Why serve a model yourself?"
 
 
 def demo() -> None:
-    """Show the client at work: connect, list, chat, stream, complete, embed; on stand-in servers."""
+    """Show the client at work on two stand-in servers.
+
+    It connects, lists models, chats, streams, completes, embeds, and explains an error; in seconds.
+    """
     from vllm_connect.client import OpenAI  # noqa: PLC0415  # imports the SDK
     from vllm_connect.simulator import Simulator  # noqa: PLC0415
 

@@ -17,7 +17,10 @@ Names = Annotated[list[str] | None, typer.Option("--model", help="Served name; r
 
 
 def simulator(kind: Kind = "generate", port: Port = 8000, model: Names = None) -> None:
-    """Run a stand-in vLLM server on this machine until it is interrupted."""
+    """Run a stand-in vLLM server on this machine.
+
+    It answers like vLLM, without a GPU or a model, until it is interrupted.
+    """
     from vllm_connect.simulator import Simulator  # noqa: PLC0415  # only this command needs it
 
     ended = threading.Event()

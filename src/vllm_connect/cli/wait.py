@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vllm_connect.cli.options import Address, AskKey, Json, KeyFile, Profile, Url, arguments, client
+from vllm_connect.cli.options import Connection, Json, connecting
 from vllm_connect.cli.terminal import print_json, shown
 
 if TYPE_CHECKING:
@@ -15,23 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["wait"]
 
-Seconds = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait at most.")]
+Seconds = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long to wait at most.")
+]
 
 
-def wait(
-    address: Address = None,
-    url: Url = None,
-    profile: Profile = None,
-    key_file: KeyFile = None,
-    ask_key: AskKey = False,
-    timeout: Seconds = 600.0,
-    json: Json = False,
-) -> None:
-    """Wait until a server is ready; exit code 1 when it is not in time."""
+@connecting
+def wait(connection: Connection, timeout: Seconds = 600.0, json: Json = False) -> None:
+    """Wait until a server is ready.
+
+    A vLLM server refuses connections while it loads its model. Exit code 1 when it is not ready in time.
+    """
     from vllm_connect.discovery import Ready  # noqa: PLC0415  # imports the SDK
 
-    with client(arguments(address, url, profile, key_file, ask_key=ask_key)) as connected:
-        server = str(connected.settings.endpoint)
+    with connection.client() as client:
+        server = str(client.settings.endpoint)
         seconds = 0.0
 
         def report(progress: Progress) -> None:
@@ -41,7 +39,7 @@ def wait(
                 line = f"{progress.elapsed:6.1f} s  {server}: {progress.answer}"
                 print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 
-        connected.wait_until_ready(timeout, report=report)
+        client.wait_until_ready(timeout, report=report)
     if json:
         print_json({"server": server, "ready": True, "seconds": round(seconds, 3)})
     else:
