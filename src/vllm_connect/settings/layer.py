@@ -95,9 +95,15 @@ def _table(file: SettingsFile, values: Mapping[str, Any], *keys: str) -> Layer:
     )
 
 
+# Variables that are no settings: the command line reads them itself.
+COMMAND_LINES = {"VLLMCONNECT_HISTORY", "VLLMCONNECT_TRACEBACK"}
+
+
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for every variable of our own prefix that no setting reads."""
-    known = {variable.name for variable in VARIABLES} | {PROFILE_VARIABLE, "VLLMCONNECT_CONFIG"}
+    known = (
+        {variable.name for variable in VARIABLES} | {PROFILE_VARIABLE, "VLLMCONNECT_CONFIG"} | COMMAND_LINES
+    )
     ours = {name for name in known if name.startswith("VLLMCONNECT_")}
     return [
         f"The environment variable {name} is not read{nearest(name, ours)}."

@@ -50,8 +50,8 @@ def perform(line: str, conversation: Conversation) -> Outcome:
     command = next((one for one in COMMANDS if name in {one.name, *_ALIASES.get(one.name, ())}), None)
     if command is None:
         close = difflib.get_close_matches(name, [one.name for one in COMMANDS], n=1)
-        hint = f"did you mean {close[0]}?" if close else "/help shows them;"
-        raise Failure(f"there is no command {name}: {hint} a message may begin with // for /")
+        hint = f"did you mean {close[0]}?" if close else "/help shows them."
+        raise Failure(f"there is no command {name}; {hint} A message that begins with / is typed with //")
     return command.perform(conversation, argument.strip())
 
 
