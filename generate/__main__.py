@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generate import keys, signatures
+from generate import commands, keys, signatures
 
 ROOT = Path(__file__).parent.parent
 GENERATED = {
+    "docs/commands.md": commands.source,
     "docs/keys.md": keys.source,
     "src/vllm_connect/client/signatures.py": signatures.source,
 }

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+import vllm_connect
+from tests.commands import Terminal, run
+from vllm_connect.cli.app import COMMANDS
 from vllm_connect.simulator import Reply, Simulator
-
-
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "vllm_connect", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_help_does_not_import_the_sdk() -> None:
@@ -36,7 +28,7 @@ def test_help_does_not_import_the_sdk() -> None:
         "except SystemExit as end: assert end.code == 0, end.code\n"
         "assert not {'openai', 'httpx', 'httpx2'} & set(sys.modules)\n"
     )
-    for command in ([], ["demo"], ["config"], ["models"], ["wait"], ["simulator"]):
+    for command in ([], *([function.__name__] for function, _examples in COMMANDS)):
         shown = subprocess.run(
             [sys.executable, "-c", code, *command, "--help"],
             capture_output=True,
@@ -61,8 +53,9 @@ def test_config(server: Simulator) -> None:
         "not sent: the key from OPENAI_API_KEY",
     ):
         assert part in shown.stdout
-    as_json = json.loads(run("config", "gpu1", "--json").stdout)
-    assert as_json["settings"]["base_url"] == {"value": "http://gpu1:8000/v1", "origin": "argument"}
+    as_json = json.loads(run("config", "gpu1", "--json", "--key-file", "key").stdout)["settings"]
+    assert as_json["base_url"] == {"value": "http://gpu1:8000/v1", "origin": "argument"}
+    assert as_json["api_key"] == {"value": "***", "origin": "--key-file"}
     assert server.connections == 0
 
 
@@ -103,6 +96,11 @@ def test_failures(arguments: list[str], code: int, told: str) -> None:
     assert told in shown.stderr
     assert "Traceback" not in shown.stderr
     assert "secret" not in shown.stderr
+
+
+def test_version() -> None:
+    """`--version` names the version of the package."""
+    assert run("--version").stdout == f"vllm-connect {vllm_connect.__version__}\n"
 
 
 def test_wait(server: Simulator) -> None:
@@ -149,20 +147,110 @@ def test_simulator() -> None:
 
 def test_ask_key(server: Simulator) -> None:
     """`--ask-key` asks at the terminal for the key of this server, does not show it, and uses it."""
-    ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "vllm_connect", "models", server.url, "--ask-key"]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
-        os.close(theirs)
-        shown = os.read(ours, 4096)
-        assert f"API key for {server.url}".encode() in shown
-        os.write(ours, b"simulator-key\n")
-        # A pseudo-terminal whose other end is closed fails to read (Linux) or ends (macOS).
-        with contextlib.suppress(OSError):
-            while piece := os.read(ours, 4096):
-                shown += piece
-        assert process.wait(30) == 0, shown
-    os.close(ours)
-    assert b"sim-model" in shown
-    assert b"simulator-key" not in shown
+    with Terminal("models", server.url, "--ask-key") as models:
+        models.wait_for(f"API key for {server.url}: ")
+        models.type("simulator-key\r")
+        assert models.exit_code() == 0, models.shown
+    assert "sim-model" in models.shown
+    assert "simulator-key" not in models.shown
+
+
+def test_info(server: Simulator, pooling: Simulator) -> None:
+    """`info` shows what a server is, with or without its key; what it does not tell is unknown."""
+    shown = run("info", server.url, VLLM_API_KEY="simulator-key")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    told = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in shown.stdout.splitlines()}
+    assert told["vLLM"] == "0.32.0"
+    assert told["kind"] == "generate"
+    assert told["model"] == "sim-alias (context 4096)"
+    assert told["API key"] == "needed"
+    facts = json.loads(run("info", pooling.url, "--json").stdout)
+    assert (facts["kind"], facts["needs_key"], facts["load"]) == ("pooling", False, 0)
+    assert "embeddings" in facts["serves"]
+    gateway = {"content-type": "application/json"}, b'{"object":"list","data":[{"id":"m"}]}'
+    hidden = [Reply(404, body=b'{"detail":"Not Found"}')] * 40
+    pooling.reply_next(Reply(headers=gateway[0], body=gateway[1]), *hidden)
+    shown = run("info", pooling.url)
+    assert shown.returncode == 0, shown.stderr
+    for part in ("version unknown", "m (context unknown)", "unknown"):
+        assert part in shown.stdout
+
+
+def test_tokenize(server: Simulator, tmp_path: Path) -> None:
+    """`tokenize` shows ids and pieces of a text or a conversation, and how many there are of how many."""
+    key = {"VLLM_API_KEY": "simulator-key"}
+    shown = run("tokenize", server.url, "--text", "one two", **key)
+    counted = json.loads(run("tokenize", server.url, "--json", stdin="one two\n", **key).stdout)
+    assert f"{counted['count']} tokens; the context holds 4096" in shown.stdout
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:-1]] == [
+        str(one) for one in counted["tokens"]
+    ]
+    assert len(counted["token_strs"]) == counted["count"]
+    conversation = '[{"role": "user", "content": "one two"}]'
+    (tmp_path / "chat.json").write_text(conversation, encoding="utf-8")
+    both = [
+        run("tokenize", server.url, "--json", "--messages", one, **key)
+        for one in (conversation, f"@{tmp_path}/chat.json")
+    ]
+    assert both[0].stdout == both[1].stdout
+    assert json.loads(both[0].stdout)["count"] > counted["count"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "give a text by --text"),
+        (["--text", "a", "--messages", "[]"], "not both"),
+        (["--messages", "{"], "takes a JSON list"),
+        (["--messages", "@/nowhere"], "/nowhere cannot be read"),
+    ],
+)
+def test_tokenize_wrong(arguments: list[str], told: str) -> None:
+    """`tokenize` says what it takes."""
+    shown = run("tokenize", "127.0.0.1:1", *arguments)
+    assert shown.returncode == 2
+    assert told in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize("traceback", [False, True])
+def test_a_bug(*, traceback: bool) -> None:
+    """An error that nobody thought of is one line that says how to report it; a variable shows its traceback."""
+    code = (
+        "from vllm_connect.cli.app import app, main\n"
+        "@app.command()\n"
+        "def fail(): return {}['x']\n"
+        "import sys; sys.argv = ['vllm-connect', 'fail']\n"
+        "main()\n"
+    )
+    environ = {**os.environ, **({"VLLMCONNECT_TRACEBACK": "1"} if traceback else {})}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "a bug in vllm-connect: KeyError: 'x'. Please open an issue" in shown.stderr
+    assert ("Traceback" in shown.stderr) == traceback
+    assert (shown.stderr.count("\n") == 1) != traceback
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_completion() -> None:
+    """Bash completes commands and options by the script that `--show-completion` prints."""
+    script = """
+        eval "$(vllm-connect --show-completion)"
+        for words in "vllm-connect co" "vllm-connect chat --sys"; do
+            COMP_WORDS=($words) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            function=$(complete -p vllm-connect | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+            $function vllm-connect
+            echo "${COMPREPLY[@]}"
+        done
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    shown = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.stdout.splitlines() == ["config complete", "--system"], shown.stderr

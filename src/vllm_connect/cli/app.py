@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from vllm_connect.cli import chat, complete, config, demo, embed, models, simulator, wait
+from vllm_connect.cli import chat, complete, config, demo, embed, info, models, simulator, tokenize, wait
 from vllm_connect.cli.failure import Failure, told
 from vllm_connect.cli.terminal import complain
 
@@ -23,6 +23,7 @@ COMMANDS = (
     (config.config, ("vllm-connect config --profile prod",)),
     (wait.wait, ("vllm-connect wait gpu1:8000 --timeout 900 && ./evaluate",)),
     (models.models, ("vllm-connect models https://llm.example.com --key-file key.txt",)),
+    (info.info, ("vllm-connect info gpu1:8000",)),
     (
         chat.chat,
         (
@@ -32,6 +33,7 @@ COMMANDS = (
     ),
     (complete.complete, ("vllm-connect complete -q 'def fibonacci(n):' --max-tokens 64 --stats",)),
     (embed.embed, ("vllm-connect embed --file documents.jsonl --field text > vectors.jsonl",)),
+    (tokenize.tokenize, ("vllm-connect tokenize --text 'How many tokens is this?'",)),
     (simulator.simulator, ("vllm-connect simulator --port 8000 --model my-model",)),
 )
 

@@ -84,18 +84,24 @@ def has_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under their columns, as wide as they need on a pipe, as wide as fits on a terminal."""
+    """Print rows under their columns, as wide as they need on a pipe, as wide as fits on a terminal.
+
+    Columns without a name have no head.
+    """
     from rich.console import Console  # noqa: PLC0415  # 50 ms that `--help` must not pay
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown("-" if cell is None else str(cell))) for cell in row))
-    console.print(table)
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        write(f"{line.rstrip()}\n")
 
 
 def print_json(value: Any) -> None:
