@@ -96,8 +96,13 @@ class Terminal:
         os.close(self._ours)
 
     def type(self, text: str) -> None:
-        r"""Type a text; `\r` is Enter, `\x03` Ctrl-C, `\x04` Ctrl-D."""
+        r"""Type a text; `\r` is Enter, `\x04` Ctrl-D."""
         os.write(self._ours, text.encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C, no sooner after an echo than people do: CPython misses a signal just before it waits."""
+        time.sleep(0.2)
+        os.write(self._ours, b"\x03")
 
     def wait_for(self, mark: str) -> str:
         """Return what was shown since the last mark, up to this one; fails when it does not come in time."""

@@ -136,7 +136,7 @@ def test_stopping_an_answer(slow: Simulator) -> None:
         chat.type("one\r")
         chat.wait_for("one\r\n")
         chat.wait_for(" ")
-        chat.type("\x03")
+        chat.interrupt()
         assert "stopped; /retry asks again" in chat.wait_for(PROMPT)
         until(lambda: slow.aborted == 1)
         chat.say("/set min_tokens=")
@@ -153,15 +153,16 @@ def test_stopping_before_the_first_token() -> None:
         chat.wait_for(PROMPT)
         chat.type("one\r")
         until(lambda: server.requests[-1].method == "POST")
-        chat.type("\x03")
+        chat.interrupt()
         chat.wait_for(PROMPT)
         until(lambda: server.aborted == 1)
         chat.type("two\r")
         until(lambda: messages(server) == [{"role": "user", "content": "two"}])
-        chat.type("\x03")
+        chat.interrupt()
         chat.wait_for(PROMPT)
+        asked = len(server.requests)
         chat.type("/retry\r")
-        until(lambda: len(server.requests) == 4)
+        until(lambda: len(server.requests) > asked)
         assert messages(server) == [{"role": "user", "content": "two"}]
 
 
@@ -171,7 +172,7 @@ def test_lines(server: Simulator) -> None:
         chat.wait_for(PROMPT)
         chat.type("half a thou")
         chat.wait_for("thou")
-        chat.type("\x03")
+        chat.interrupt()
         chat.wait_for(PROMPT)
         chat.type('"""one\r')
         chat.wait_for("\n. ")
@@ -179,14 +180,14 @@ def test_lines(server: Simulator) -> None:
         assert messages(server)[-1]["content"] == "one\n  two"
         chat.type('"""given up\r')
         chat.wait_for("\n. ")
-        chat.type("\x03")
+        chat.interrupt()
         chat.wait_for(PROMPT)
         chat.say("\x1b[200~three\nfour\x1b[201~")
         assert messages(server)[-1]["content"] == "three\nfour"
         chat.say("/undo")
         chat.say("alpha gamma\x1bbbeta ")
         assert messages(server)[-1]["content"] == "alpha beta gamma"
-        chat.type("\x03")
+        chat.interrupt()
         assert chat.exit_code() == 0
     with Terminal("chat", server.url, VLLM_API_KEY="simulator-key") as chat:
         chat.wait_for(PROMPT)
@@ -217,7 +218,7 @@ def test_without_readline(server: Simulator, tmp_path: Path) -> None:
         assert "the history is not kept" in chat.wait_for(PROMPT)
         chat.say("one")
         assert messages(server) == [{"role": "user", "content": "one"}]
-        chat.type("\x03")
+        chat.interrupt()
         assert chat.exit_code() == 0
 
 

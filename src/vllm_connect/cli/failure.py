@@ -18,8 +18,23 @@ _ADVICE = (
 )
 
 
+LONGEST = 1000
+
+
 def told(error: Exception) -> str:
-    """Return an error's text, with advice where the server's words alone do not say what to do."""
+    """Return an error's text, bounded, with advice where the server's words alone do not say what to do."""
     text = str(error)
+    status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+    if status is not None and body:
+        text = _in_words(text, status, body)
     advice = next((sentence for mark, sentence in _ADVICE if mark in text), "")
-    return f"{text.rstrip('.')}. {advice}" if advice else text
+    return f"{text[:LONGEST].rstrip('.')}. {advice}" if advice else text[:LONGEST]
+
+
+def _in_words(text: str, status: int, body: object) -> str:
+    """Return the text with the server's words in place of its whole answer, which openai 2.x repeats."""
+    from vllm_connect.explain import status_text  # noqa: PLC0415  # imports the SDK
+
+    for answer in (str({"error": body}), str(body)):
+        text = text.replace(answer, status_text(body))
+    return text if str(status) in text else f"Error code: {status} {text}".strip()
