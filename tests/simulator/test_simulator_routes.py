@@ -8,7 +8,8 @@ from tests.simulator.simulated import CHAT, MESSAGES, ask
 from vllm_connect.simulator import Simulator
 
 GENERATE = {
-    "/v1/chat/completions", "/v1/completions", "/scale_elastic_ep", "/is_scaling_elastic_ep",
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/responses/{response_id}",
+    "/v1/responses/{response_id}/cancel", "/scale_elastic_ep", "/is_scaling_elastic_ep",
 }  # fmt: skip
 ANY = {
     "/load", "/version", "/kv_event_sources", "/health", "/metrics", "/tokenize", "/detokenize", "/v1/models",

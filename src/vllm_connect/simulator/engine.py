@@ -3,10 +3,26 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from vllm_connect.simulator.exchange import Work
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests.refusals import BUSY, NO_MODEL, NO_MODEL_NAMED, refuse
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """A response that was kept: as it is when complete and while under way, what was asked, when it is ready."""
+
+    response: dict[str, Any]
+    under_way: dict[str, Any] | None
+    messages: list[dict[str, Any]]
+    events: tuple[tuple[int, dict[str, Any]], ...]
+    ready: float
+
+    def at(self, now: float) -> dict[str, Any]:
+        """The response as it is at a time of the monotonic clock."""
+        return self.under_way if self.under_way and now < self.ready else self.response
 
 
 @dataclass
@@ -17,6 +33,7 @@ class Engine:
     running: int = 0
     totals: Counter[str] = field(default_factory=Counter)
     adapters: dict[str, str] = field(default_factory=dict)
+    responses: dict[str, StoredResponse] = field(default_factory=dict)
     sleep_level: int | None = None
     is_paused: bool = False
     awake: asyncio.Event = field(default_factory=asyncio.Event)

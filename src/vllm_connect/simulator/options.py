@@ -83,7 +83,11 @@ class Options:
     dev_mode: bool = option(False, "serve /sleep, /wake_up and the like", variable="VLLM_SERVER_DEV_MODE")
     enable_server_load_tracking: bool = option(False, "count what is under way in /load")
     enable_request_id_headers: bool = option(False, "answer with X-Request-Id")
+    enable_per_request_metrics: bool = option(False, "tell in each reply how long it took")
     enable_tokenizer_info_endpoint: bool = option(False, "serve /tokenizer_info")
+    enable_responses_api_store: bool = option(
+        False, "keep responses, to be asked for later", variable="VLLM_ENABLE_RESPONSES_API_STORE"
+    )
     allowed_origins: tuple[str, ...] = option((), "pages whose browsers may ask, * for all", unit="ORIGIN")
     ssl_certfile: str | None = option(None, "a certificate, for TLS", unit="FILE")
     ssl_keyfile: str | None = option(None, "the key of that certificate, if in a file apart", unit="FILE")

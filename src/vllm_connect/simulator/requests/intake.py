@@ -1,7 +1,7 @@
 """From a request's bytes to its checked parameters."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -18,13 +18,32 @@ class Contract(NamedTuple):
 
     shapes: tuple[Shape, ...]
     rules: tuple[Rule, ...] = ()
+    completed: Callable[[Body], Body] = lambda body: body
+    """What is filled in after the rules and before the parameters are looked at."""
 
 
-def _one(name: str, fields: tuple[Field, ...], rules: tuple[Rule, ...] = ()) -> Contract:
-    return Contract((Shape(name, fields),), rules)
+def _one(
+    name: str,
+    fields: tuple[Field, ...],
+    rules: tuple[Rule, ...] = (),
+    completed: Callable[[Body], Body] = lambda body: body,
+) -> Contract:
+    return Contract((Shape(name, fields),), rules, completed)
+
+
+def _with_tool_choice(body: Body) -> Body:
+    """Tools without a choice mean that the model chooses."""
+    return {**body, "tool_choice": "auto"} if body.get("tools") and "tool_choice" not in body else body
+
+
+def _without_tool_choice(body: Body) -> Body:
+    """No tools mean that there is no choice."""
+    chosen = body.get("tool_choice", "auto")
+    return {**body, "tool_choice": "none"} if not body.get("tools") and chosen in ("auto", "none") else body
 
 
 CHAT = _one("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
+RESPONSE = _one("ResponsesRequest", parameters.RESPONSE, rules.RESPONSE, _without_tool_choice)
 COMPLETION = _one("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
 EMBEDDING = Contract(parameters.EMBEDDING, rules.POOLING)
 POOLING = Contract(parameters.POOLING, rules.POOLING_TASK)
@@ -45,6 +64,7 @@ def read(request: RecordedRequest, contract: Contract, options: Options) -> Body
     check_media(request, options)
     body = _with_tool_choice(_parsed(request.body))
     rules.check(body, contract.rules, options.version)
+    body = contract.completed(body)
     if len(contract.shapes) > 1:
         return fields.parse_any(body, contract.shapes)
     return _with_constraints(fields.parse(body, contract.shapes[0].fields), options)
@@ -96,8 +116,3 @@ def _with_constraints(body: Body, options: Options) -> Body:
     guided = {name.removeprefix("guided_"): body[name] for name in names if body.get(name) is not None}
     guided.pop("structured_outputs", None)
     return {**body, "structured_outputs": own or guided or None} if "structured_outputs" in body else body
-
-
-def _with_tool_choice(body: Body) -> Body:
-    """Tools without a choice mean that the model chooses."""
-    return {**body, "tool_choice": "auto"} if body.get("tools") and "tool_choice" not in body else body

@@ -138,6 +138,8 @@ _TEMPLATE = (
     *_objects("chat_template_kwargs", "media_io_kwargs", "mm_processor_kwargs"),
 )
 
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
 CHAT = (
     Field("messages", "list", nullable=False, required=True),
     *_texts("model"),
@@ -157,9 +159,7 @@ CHAT = (
     *_numbers("temperature", "top_p"),
     Field("tools", "list", items=_TOOL),
     Field("tool_choice", "any", "none"),
-    Field(
-        "reasoning_effort", "literal", literals=("none", "minimal", "low", "medium", "high", "xhigh", "max")
-    ),
+    Field("reasoning_effort", "literal", literals=_EFFORTS),
     Field("thinking_token_budget", "integer"),
     _flag("include_reasoning", default=True),
     _flag("parallel_tool_calls", default=True, nullable=True),
@@ -174,6 +174,89 @@ CHAT = (
     _flag("return_prompt_text", nullable=True),
     *_CONTROL,
 )
+
+_REASONING = Field(
+    "reasoning",
+    "object",
+    fields=(
+        Field("context", "any"),
+        Field("effort", "literal", literals=_EFFORTS),
+        *(Field(name, "any") for name in ("generate_summary", "mode", "summary")),
+    ),
+)
+_RESPONSE_TOOL = Field("", "any", nullable=False, errors=shapes.response_tool_errors)
+_INCLUDED = (
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+)
+
+RESPONSE = (
+    _flag("background", nullable=True),
+    Field("include", "list", items=Field("", "literal", nullable=False, literals=_INCLUDED)),
+    Field("input", "any", required=True, errors=shapes.response_input_errors),
+    *_texts("instructions"),
+    Field("max_output_tokens", "integer"),
+    Field("max_tool_calls", "integer"),
+    *_objects("metadata"),
+    *_texts("model"),
+    _LOGIT_BIAS,
+    _flag("parallel_tool_calls", default=True, nullable=True),
+    *_texts("previous_response_id"),
+    *_objects("prompt"),
+    _REASONING,
+    _flag("include_reasoning", default=True),
+    Field(
+        "service_tier",
+        "literal",
+        "auto",
+        nullable=False,
+        literals=("auto", "default", "flex", "scale", "priority"),
+    ),
+    _flag("store", default=True, nullable=True),
+    _flag("stream", nullable=True),
+    *_numbers("temperature"),
+    Field(
+        "text",
+        "object",
+        fields=(Field("format", "any", errors=shapes.response_format_errors), Field("verbosity", "any")),
+    ),
+    Field("tool_choice", "any", "auto"),
+    Field("tools", "list", (), nullable=False, items=_RESPONSE_TOOL),
+    Field("top_logprobs", "integer", 0),
+    *_numbers("top_p"),
+    Field("top_k", "integer"),
+    *_numbers("min_p"),
+    Field("truncation", "literal", "disabled", literals=("auto", "disabled")),
+    *_texts("user"),
+    _flag("skip_special_tokens", default=True),
+    _flag("include_stop_str_in_output"),
+    Field("presence_penalty", "number", least=-2, most=2),
+    Field("frequency_penalty", "number", least=-2, most=2),
+    *_texts("prompt_cache_key"),
+    _flag("watermarking", nullable=True),
+    *_texts("request_id", "session_id"),
+    *_objects("media_io_kwargs", "mm_processor_kwargs"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    Field("mm_payload", "any"),
+    _flag("return_mm_kwargs", nullable=True),
+    *_texts("cache_salt"),
+    _flag("enable_response_messages"),
+    Field("previous_input_messages", "list"),
+    _STRUCTURED_OUTPUTS,
+    *_numbers("repetition_penalty"),
+    Field("seed", "integer", least=_LEAST, most=_MOST),
+    Field("stop", "any", ()),
+    Field("stop_token_ids", "list", (), items=_INTEGER),
+    _flag("ignore_eos"),
+    *_objects("vllm_xargs", "kv_transfer_params", "ec_transfer_params", "chat_template_kwargs"),
+)
+
+# What may stand behind the path of a stored response.
+STORED_RESPONSE = (Field("starting_after", "integer"), _flag("stream", nullable=True))
 
 COMPLETION = (
     *_texts("model"),

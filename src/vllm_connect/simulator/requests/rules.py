@@ -187,6 +187,33 @@ CHAT: Final = (
     *_NOT_TRUSTED,
 )
 
+
+def _names_no_tool(body: Body) -> bool:
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") not in ("function", "custom"):
+        return False
+    tools = body.get("tools") or ()
+    return all(isinstance(tool, dict) and tool.get("name") != choice.get("name") for tool in tools)
+
+
+RESPONSE: Final = (
+    Rule(
+        lambda body: not body.get("tools") and body.get("tool_choice") == "required",
+        Refusal("Tool choice 'required' must be specified with 'tools' parameter.", "tool_choice"),
+    ),
+    Rule(_names_no_tool, Refusal("Tool choice 'function' not found in 'tools' parameter.", "tool_choice")),
+    Rule(
+        lambda body: body.get("prompt") is not None,
+        Refusal("prompt template is not supported", "prompt"),
+    ),
+    Rule(
+        lambda body: body.get("background") and not body.get("store", True),
+        Refusal("background can only be used when `store` is true", "background"),
+    ),
+    *CACHE_SALT,
+    *_NOT_TRUSTED[1:],
+)
+
 COMPLETION: Final = (
     Rule(
         lambda body: body.get("prompt") in (None, "") and not body.get("prompt_embeds"),

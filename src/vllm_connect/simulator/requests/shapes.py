@@ -131,3 +131,87 @@ def scored_one_errors(name: str, value: Any) -> list[Error]:
     else:
         no_parts = fields.error("dict_type", parts, value)
     return [fields.error("string_type", name, value), no_parts]
+
+
+_RESPONSE_TOOLS: Final = (
+    "function", "custom", "file_search", "web_search", "web_search_preview", "mcp", "code_interpreter",
+    "image_generation", "local_shell", "shell", "apply_patch", "container", "computer_use_preview", "namespace",
+)  # fmt: skip
+# What an item of a response's input may be besides a message.
+_RESPONSE_ITEMS: Final = ("function_call", "function_call_output", "reasoning", "item_reference")
+
+
+def response_input_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with the input of a response: no text, no list, or an item of no kind."""
+    if isinstance(value, str):
+        return []
+    if not isinstance(value, list):
+        return [fields.error("string_type", name, value), fields.error("list_type", name, value)]
+    strangers = [(place, item) for place, item in enumerate(value) if not _is_response_item(item)]
+    if not strangers:
+        return []
+    # vLLM goes on through all kinds of items of the OpenAI library; these are the first complaints.
+    place, item = strangers[0]
+    shape = f"{name}.{place}.EasyInputMessageParam"
+    if not isinstance(item, dict):
+        return [fields.error("string_type", name, value), fields.error("dict_type", shape, item)]
+    missing = [fields.missing(f"{shape}.{one}", item) for one in ("content", "role") if one not in item]
+    return [fields.error("string_type", name, value), *missing]
+
+
+_RESPONSE_FORMATS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("ResponseFormatText", "text", ()),
+    ("ResponseFormatTextJSONSchemaConfig", "json_schema", ("name", "schema")),
+    ("ResponseFormatJSONObject", "json_object", ()),
+)
+
+
+def response_format_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with the format of a response's text."""
+    if value is None:
+        return []
+    complaints = [
+        _format_errors(f"{name}.{shape}", value, kind, required)
+        for shape, kind, required in _RESPONSE_FORMATS
+    ]
+    return [error for of_one in complaints for error in of_one] if all(complaints) else []
+
+
+def _format_errors(name: str, value: Any, kind: str, required: tuple[str, ...]) -> list[Error]:
+    if not isinstance(value, dict):
+        return [fields.error("dict_type", name, value)]
+    missing = [fields.missing(f"{name}.{one}", value) for one in required if one not in value]
+    if value.get("type") == kind:
+        return missing
+    expected = f"'{kind}'"
+    message = f"Input should be {expected}"
+    return [
+        *missing,
+        fields.error("literal_error", f"{name}.type", value.get("type"), message, expected=expected),
+    ]
+
+
+def response_tool_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a tool of a response: of the complaints of all its kinds the first."""
+    shape = f"{name}.FunctionTool"
+    if not isinstance(value, dict):
+        return [fields.error("model_attributes_type", shape, value)]
+    kind = value.get("type")
+    if kind in _RESPONSE_TOOLS and (kind != "function" or "name" in value):
+        return []
+    expected = "'function'"
+    message = f"Input should be {expected}"
+    return [
+        *([] if "name" in value else [fields.missing(f"{shape}.name", value)]),
+        *(
+            []
+            if kind == "function"
+            else [fields.error("literal_error", f"{shape}.type", kind, message, expected=expected)]
+        ),
+    ]
+
+
+def _is_response_item(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    return item.get("type") in _RESPONSE_ITEMS or ("role" in item and "content" in item)

@@ -1,7 +1,7 @@
 """What chat and completions share: usage numbers, the frames of a stream, and time."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vllm_connect.simulator.exchange import Frame, Stream, dump
@@ -9,6 +9,8 @@ from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests.refusals import Refused
 
 DONE = b"data: [DONE]\n\n"
+# A simulated step takes no time at all, which no clock of a real engine would say.
+_LEAST_SECONDS = 1e-4
 
 
 def usage(prompt_tokens: int, completion_tokens: int, reasoning_tokens: int | None = None) -> dict[str, Any]:
@@ -28,7 +30,18 @@ def event(chunk: Mapping[str, Any]) -> bytes:
     return b"data: " + dump(chunk) + b"\n\n"
 
 
-def paced(chunks: Iterable[tuple[int, Mapping[str, Any]]], options: Options) -> Iterator[Frame]:
+def named_event(chunk: Mapping[str, Any]) -> bytes:
+    """One server-sent event under the name of its type."""
+    return f"event: {chunk['type']}\n".encode() + event(chunk)
+
+
+def paced(
+    chunks: Iterable[tuple[int, Mapping[str, Any]]],
+    options: Options,
+    *,
+    write: Callable[[Mapping[str, Any]], bytes] = event,
+    end: bytes = DONE,
+) -> Iterator[Frame]:
     """Chunks as frames in time: each comes with the count of engine steps it waited for."""
     began = False
     for steps, chunk in chunks:
@@ -36,13 +49,30 @@ def paced(chunks: Iterable[tuple[int, Mapping[str, Any]]], options: Options) -> 
         if steps and not began:
             began = True
             delay += options.first_token_delay - options.token_delay
-        yield Frame(event(chunk), delay)
-    yield Frame(DONE)
+        yield Frame(write(chunk), delay)
+    if end:
+        yield Frame(end)
 
 
 def duration(steps: int, options: Options) -> float:
     """How long a reply of so many steps takes."""
     return options.first_token_delay + max(0, steps - 1) * options.token_delay if steps else 0.0
+
+
+def timing(steps: int, options: Options) -> dict[str, Any] | None:
+    """The `metrics` of a reply of so many steps, where the server tells of them."""
+    if not options.enable_per_request_metrics:
+        return None
+    first = max(options.first_token_delay, _LEAST_SECONDS)
+    others = (steps - 1) * max(options.token_delay, _LEAST_SECONDS)
+    return {
+        "time_to_first_token_ms": first * 1000,
+        "generation_time_ms": others * 1000,
+        "queue_time_ms": 0.0,
+        "mean_itl_ms": others / (steps - 1) * 1000 if steps > 1 else None,
+        "tokens_per_second": steps / (first + others),
+        "speculative_decoding": None,
+    }
 
 
 def refused_stream(refused: Refused, options: Options) -> Stream:

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, Work, json_response
-from vllm_connect.simulator.model import constraints, logprobs, sampling
-from vllm_connect.simulator.model.generation import Generation, Limits, generate, randomness
+from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, json_response
+from vllm_connect.simulator.model import logprobs, sampling
+from vllm_connect.simulator.model.generation import Generation
 from vllm_connect.simulator.model.message import Delta, Message, deltas, echoed, message, role
-from vllm_connect.simulator.model.prompts import chat_prompt, chat_text, check_messages
-from vllm_connect.simulator.model.speech import check_tools, speech
+from vllm_connect.simulator.model.prompts import chat_text
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body
 from vllm_connect.simulator.requests.refusals import Refused
-from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, usage
+from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, timing, usage
+from vllm_connect.simulator.routes.dialogue import Dialogue, check_in_engine, opened, replies, work
 
 Chunk = dict[str, Any]
 
@@ -23,19 +23,8 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     """Routed a chat request, streamed or whole."""
     body = intake.read(request, intake.CHAT, engine.options)
     options = engine.options
-    check_messages(body["messages"])
-    sampling.check_stop(body, options.version)
-    constraints.check_count(body)
-    engine.check_model(body["model"])
-    engine.check_admission(body["n"] or 1)
-    check_tools(body, options)
-    name = "max_tokens" if body["max_completion_tokens"] is None else "max_completion_tokens"
-    sampling.check_output_limit(body[name], name, options)
-    sampling.check_truncation(body, options)
-    prompt = chat_prompt(body, options)
-    room = options.max_model_len - len(prompt)
-    limits = sampling.limits(body, room if body[name] is None else min(room, body[name]))
-    sampling.check(body, limits.max_tokens, options.version)
+    limit = "max_tokens" if body["max_completion_tokens"] is None else "max_completion_tokens"
+    dialogue = opened(body, engine, limit)
     head = {
         "id": f"chatcmpl-{intake.request_id(request, body)}",
         "object": "chat.completion.chunk" if body["stream"] else "chat.completion",
@@ -43,27 +32,13 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
         "model": engine.answering_model(body["model"]),
     }
     try:
-        sampling.check_in_engine(body, [prompt], options)
-        constraints.check_in_engine(body)
+        check_in_engine(dialogue, options)
     except Refused as refused:
         if not body["stream"]:
             raise
         return refused_stream(refused, options)
-    generations = [
-        _generation(body, prompt, limits, engine, index)
-        for index in range(1 if body["n"] is None else body["n"])
-    ]
     respond = _streamed if body["stream"] else _whole
-    return respond(body, head, prompt, generations, engine)
-
-
-def _generation(body: Body, prompt: list[int], limits: Limits, engine: Engine, index: int) -> Generation:
-    random = randomness(prompt, None if sampling.is_greedy(body) else body["seed"], index)
-    return generate(speech(body, engine.options, random), limits, random)
-
-
-def _work(prompt: list[int], generations: list[Generation]) -> Work:
-    return Work(len(generations), len(prompt), sum(len(generation.steps) for generation in generations))
+    return respond(dialogue, head, replies(dialogue, options), engine)
 
 
 def _shows_metadata(body: Body, engine: Engine) -> bool:
@@ -83,11 +58,10 @@ def _running_usage(prompt: list[int], generated: int) -> dict[str, Any]:
     return {key: value for key, value in counted.items() if key != "prompt_tokens_details"}
 
 
-def _whole(
-    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
-) -> Routed:
-    options = engine.options
+def _whole(dialogue: Dialogue, head: Chunk, generations: list[Generation], engine: Engine) -> Routed:
+    body, prompt, options = dialogue.body, dialogue.prompt, engine.options
     messages = [message(generation, body, options) for generation in generations]
+    steps = max(len(generation.steps) for generation in generations)
     content = {
         **head,
         "choices": [_choice(index, message, body, engine) for index, message in enumerate(messages)],
@@ -99,10 +73,9 @@ def _whole(
         "prompt_text": chat_text(body, options) if body["return_prompt_text"] else None,
         "kv_transfer_params": None,
         "ec_transfer_params": None,
-        "metrics": None,
+        "metrics": timing(steps, options) if len(generations) == 1 else None,
     }
-    steps = max(len(generation.steps) for generation in generations)
-    return json_response(content, delay=duration(steps, options), work=_work(prompt, generations))
+    return json_response(content, delay=duration(steps, options), work=work(dialogue, generations))
 
 
 def _prompt_logprobs(body: Body, prompt: list[int]) -> Any:
@@ -127,16 +100,15 @@ def _choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
     }
 
 
-def _streamed(
-    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
-) -> Routed:
-    chunks = _chunks(body, head, prompt, generations, engine)
-    return Stream(paced(chunks, engine.options), work=_work(prompt, generations))
+def _streamed(dialogue: Dialogue, head: Chunk, generations: list[Generation], engine: Engine) -> Routed:
+    chunks = _chunks(dialogue, head, generations, engine)
+    return Stream(paced(chunks, engine.options), work=work(dialogue, generations))
 
 
 def _chunks(
-    body: Body, head: Chunk, prompt: list[int], generations: list[Generation], engine: Engine
+    dialogue: Dialogue, head: Chunk, generations: list[Generation], engine: Engine
 ) -> Iterator[tuple[int, Chunk]]:
+    body, prompt = dialogue.body, dialogue.prompt
     wanted = body["stream_options"] or {}
     with_usage = bool(wanted.get("include_usage"))
     running = with_usage and bool(wanted.get("continuous_usage_stats"))

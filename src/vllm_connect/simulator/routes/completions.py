@@ -16,7 +16,7 @@ from vllm_connect.simulator.model.tokens import decode
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body
 from vllm_connect.simulator.requests.refusals import Refused
-from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, usage
+from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, timing, usage
 
 Chunk = dict[str, Any]
 
@@ -104,6 +104,7 @@ def _work(body: Body, sequences: list[_Sequence]) -> Work:
 
 
 def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Routed:
+    steps = max((len(sequence.generation.steps) for sequence in sequences), default=0)
     content = {
         **head,
         "choices": [_choice(index, sequence, body) for index, sequence in enumerate(sequences)],
@@ -112,9 +113,8 @@ def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) 
         "usage": _usage(body, sequences),
         "kv_transfer_params": None,
         "ec_transfer_params": None,
-        "metrics": None,
+        "metrics": timing(steps, engine.options) if len(sequences) == 1 else None,
     }
-    steps = max((len(sequence.generation.steps) for sequence in sequences), default=0)
     return json_response(content, delay=duration(steps, engine.options), work=_work(body, sequences))
 
 
