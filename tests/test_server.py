@@ -12,6 +12,7 @@ from tests.callers import Caller, every_kind
 from tests.gateway import gateway
 from vllm_connect import AsyncOpenAI, ModelNotChosen, OpenAI, ServerUnreachable, Timeouts
 from vllm_connect.client.server import AsyncServer, Server, Tokenization
+from vllm_connect.facts import ROUTES
 from vllm_connect.simulator import Reply, Simulator
 
 KEY = "simulator-key"
@@ -169,12 +170,131 @@ def test_small_answers(caller: Caller, server: Simulator) -> None:
 
 
 @every_kind
+def test_scores(caller: Caller, pooling: Simulator) -> None:
+    """Texts are scored in pairs and documents put in order; what a server adds to an answer is kept."""
+    given = {"base_url": pooling.url}
+    scores = caller.run(lambda client: client.server.score("sea", ["sea", "land"]), **given)
+    assert [one.index for one in scores.data] == [0, 1]
+    assert scores.data[0].score == pytest.approx(1)
+    assert scores.usage.total_tokens > 0
+    assert scores.model_extra["object"] == "list"
+    best = caller.run(lambda client: client.server.rerank("sea", ["land", "sea"], top_n=1), **given)
+    assert [(one.index, one.document.text) for one in best.results] == [(1, "sea")]
+    assert pooling.requests[-1].json() == {
+        "query": "sea",
+        "documents": ["land", "sea"],
+        "top_n": 1,
+        "model": "embedder",
+    }
+
+
+@every_kind
+def test_pooling(caller: Caller, pooling: Simulator) -> None:
+    """The pooler's output is a vector for each input."""
+    pooled = caller.run(lambda client: client.server.pooling(["a", "b"], task="embed"), base_url=pooling.url)
+    assert [len(one.data) for one in pooled.data] == [8, 8]
+    assert pooling.requests[-1].json() == {"input": ["a", "b"], "task": "embed", "model": "embedder"}
+    tokens = json_reply(b'{"data":[{"index":0,"object":"pooling","data":[[1.0,2.0],[3.0,4.0]]}]}')
+    pooling.reply_next(tokens)
+    each = caller.run(lambda client: client.server.pooling("a", model="m"), base_url=pooling.url)
+    assert each.data[0].data == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@every_kind
+def test_classify(caller: Caller, pooling: Simulator) -> None:
+    """Each input has its class, and every class its probability."""
+    # As vLLM 0.32 answers for a model of two classes.
+    pooling.reply_next(
+        json_reply(
+            b'{"id":"classify-1","object":"list","created":1,"model":"m","data":[{"index":0,"label":"good",'
+            b'"probs":[0.25,0.75],"num_classes":2}],"usage":{"prompt_tokens":3,"total_tokens":3,'
+            b'"completion_tokens":0,"prompt_tokens_details":null}}'
+        )
+    )
+    told = caller.run(lambda client: client.server.classify(["fine"], model="m"), base_url=pooling.url)
+    assert (told.data[0].label, told.data[0].probs, told.data[0].num_classes) == ("good", [0.25, 0.75], 2)
+    assert pooling.requests[-1].json() == {"input": ["fine"], "model": "m"}
+
+
+@every_kind
+def test_sleep(caller: Caller) -> None:
+    """The engine sleeps until it is woken; the level and the parts to wake go into the query as vLLM reads it."""
+    with Simulator(dev_mode=True) as server:
+        given = {"base_url": server.url}
+        assert caller.run(lambda client: client.server.sleep(level=1, mode="wait"), **given) is None
+        assert caller.run(lambda client: client.server.is_sleeping(), **given) is True
+        assert caller.run(lambda client: client.server.wake_up(), **given) is None
+        assert caller.run(lambda client: client.server.is_sleeping(), **given) is False
+        tags = ["weights", "kv_cache"]
+        caller.run(lambda client: client.server.wake_up(tags=tags, extra_query={"trace": "1"}), **given)
+        assert server.requests[0].query == {"level": ["1"], "mode": ["wait"]}
+        assert server.requests[-1].query == {"tags": tags, "trace": ["1"]}
+
+
+@every_kind
+def test_adapters(caller: Caller, server: Simulator) -> None:
+    """An adapter is loaded and unloaded once, and the model left out is found anew afterwards."""
+
+    def loaded(client: Any) -> list[Any]:
+        return [
+            lambda: client.server.tokenize("x"),
+            lambda: client.server.load_lora_adapter("mine", "/adapters/mine", load_inplace=True),
+            lambda: client.server.tokenize("x"),
+            lambda: client.server.unload_lora_adapter("mine"),
+        ]
+
+    def blocking(client: Any) -> None:
+        for step in loaded(client):
+            step()
+
+    async def asynchronous(client: Any) -> None:
+        for step in loaded(client):
+            await step()
+
+    models = json_reply(b'{"data":[{"id":"sim-model"}]}')
+    tokens = json_reply(b'{"count":0,"max_model_len":1,"tokens":[]}')
+    done = Reply(body=b"Success: LoRA adapter 'mine' added successfully.", headers={"content-type": ""})
+    server.reply_next(models, tokens, done, models, tokens, Reply(500))
+    with pytest.raises(openai.InternalServerError):
+        caller.run(blocking if caller.kind == "blocking" else asynchronous, base_url=server.url, api_key=KEY)
+    assert [request.path for request in server.requests] == [
+        "/v1/models",
+        "/tokenize",
+        "/v1/load_lora_adapter",
+        "/v1/models",
+        "/tokenize",
+        "/v1/unload_lora_adapter",
+    ]
+    assert server.requests[2].json() == {
+        "lora_name": "mine",
+        "lora_path": "/adapters/mine",
+        "load_inplace": True,
+    }
+
+
+@every_kind
+@pytest.mark.parametrize("ids", ["chatcmpl-1", ["chatcmpl-1"]])
+def test_abort(caller: Caller, server: Simulator, ids: str | list[str]) -> None:
+    """Requests are aborted by their ids."""
+    server.reply_next(json_reply(b'{"status":"aborted","aborted":1}'))
+    caller.run(lambda client: client.server.abort(ids), base_url=server.url, api_key=KEY)
+    assert (server.requests[-1].path, server.requests[-1].json()) == (
+        "/abort_requests",
+        {"request_ids": ["chatcmpl-1"]},
+    )
+
+
+@every_kind
 @pytest.mark.parametrize(
     "answer", [PAGE, json_reply(b"[]"), json_reply(b'{"version":null}'), json_reply(b'{"version":'), Reply()]
 )
 def test_wrong_shape(caller: Caller, server: Simulator, answer: Reply) -> None:
     """A success that is none of vLLM's is an error that names the route and what came, not a strange value."""
-    for call in (lambda client: client.server.version(), lambda client: client.server.tokenize("x")):
+    for call in (
+        lambda client: client.server.version(),
+        lambda client: client.server.tokenize("x"),
+        lambda client: client.server.metrics(),
+    ):
         server.reply_next(answer)
         with pytest.raises(openai.APIResponseValidationError, match="not vLLM's") as caught:
             caller.run(call, base_url=server.url, api_key=KEY, model="sim-model")
@@ -212,7 +332,9 @@ def test_options_of_a_call(caller: Caller, server: Simulator) -> None:
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda server: server.tokenize(), "and not both"),
+        (lambda server: server.tokenize(), "Give `prompt` or `messages`"),
+        (lambda server: server.classify(), "Give `input` or `messages`"),
+        (lambda server: server.pooling("x", messages=MESSAGES), "Give `input` or `messages`"),
         (lambda server: server.tokenize("x", messages=MESSAGES), "and not both"),
         (lambda server: server.tokenize("x", timeout=1, timeouts=Timeouts()), "not both"),
         (lambda server: server.tokenize("x", bogus=1), r"has no argument `bogus`.*extra_body"),
@@ -272,3 +394,102 @@ def test_same_methods() -> None:
     with OpenAI() as client:
         assert next(iter(inspect.signature(client.server.tokenize).parameters)) == "prompt"
     assert isinstance(AsyncOpenAI().server, AsyncServer)
+
+
+MISSING: Any = [
+    (lambda client: client.server.sleep(), r"/sleep with --enable-sleep-mode .* VLLM_SERVER_DEV_MODE=1"),
+    (lambda client: client.server.is_sleeping(), r"/is_sleeping with --enable-sleep-mode"),
+    (lambda client: client.server.abort("x"), r"VLLM_SERVER_DEV_MODE=1 or with --tokens-only"),
+    (
+        lambda client: client.server.load_lora_adapter("a", "b"),
+        r"/v1/load_lora_adapter with --enable-lora and the variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=1",
+    ),
+    (
+        lambda client: client.server.score("a", "b", model="m"),
+        r"/score with an embedding, .*--runner pooling",
+    ),
+    (lambda client: client.server.classify("a", model="m"), r"/classify with a classification model"),
+    (lambda client: client.server.pooling("a", model="m"), r"/pooling with any pooling model"),
+    (
+        lambda client: client.embeddings.create(input="a", model="m"),
+        r"/v1/embeddings with an embedding model",
+    ),
+    (lambda client: client.post("/score", cast_to=object, body={}), r"/v1/score with an embedding"),
+    (lambda client: client.post("/inference/v1/generate", cast_to=object), r"has no route /v1/inference"),
+    (lambda client: client.files.list(), r"/v1/files: vLLM does not have this part of the OpenAI API"),
+]
+
+
+@every_kind
+@pytest.mark.parametrize(("call", "told"), MISSING)
+def test_missing_routes(caller: Caller, server: Simulator, call: Any, told: str) -> None:
+    """Where a route is missing, the error is openai's, and says which option or kind of model brings it."""
+    with pytest.raises(openai.NotFoundError, match=told) as caught:
+        caller.run(call, base_url=server.url, api_key=KEY)
+    assert "not vLLM's" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "told"),
+    [
+        (HIDDEN, openai.NotFoundError, "The answer is not vLLM's.*has no route /version.*a gateway"),
+        (json_reply(b'{"detail":"x"}', 405), openai.APIStatusError, "does not take this request at /version"),
+        (
+            Reply(403, body=b"no"),
+            openai.PermissionDeniedError,
+            "not vLLM's.*bars /version.*always; a gateway",
+        ),
+    ],
+)
+def test_routes_behind_a_gateway(server: Simulator, answer: Reply, error: type[Exception], told: str) -> None:
+    """A gateway that does not let a route through is named as what it is."""
+    server.reply_next(answer)
+    with OpenAI(base_url=server.url, api_key=KEY) as client, pytest.raises(error, match=told):
+        client.server.version()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            json_reply(b'{"error":{"message":"No adapter found for <path>","code":404}}', 404),
+            "No adapter found",
+        ),
+        (json_reply(b'{"error":{"message":"Restart with --enable-scale-out","code":403}}', 403), "scale-out"),
+    ],
+)
+def test_words_of_a_route(server: Simulator, answer: Reply, told: str) -> None:
+    """Where the route is there and refuses in its own words, those stand alone."""
+    server.reply_next(answer)
+    with OpenAI(base_url=server.url, api_key=KEY) as client, pytest.raises(openai.APIStatusError) as caught:
+        client.server.load_lora_adapter("a", "b")
+    assert told in str(caught.value)
+    assert "vLLM has" not in str(caught.value)
+
+
+def test_route_of_another_task(server: Simulator) -> None:
+    """Older releases have every route, and refuse by the model: that too says which model it takes."""
+    answer = b'{"object":"error","message":"The model does not support Embeddings API","code":400}'
+    server.reply_next(json_reply(answer, 400))
+    with (
+        OpenAI(base_url=server.url, api_key=KEY) as client,
+        pytest.raises(openai.BadRequestError, match="/v1/embeddings with an embedding model"),
+    ):
+        client.embeddings.create(input="x", model="m")
+
+
+def test_missing_routes_below_a_root_path() -> None:
+    """A route is known by its name below the server's root."""
+    told = r"no route /proxy/sleep\. vLLM has /sleep with"
+    with (
+        Simulator(root_path="/proxy") as server,
+        OpenAI(base_url=f"http://127.0.0.1:{server.port}/proxy") as client,
+        pytest.raises(openai.NotFoundError, match=told),
+    ):
+        client.server.sleep()
+
+
+def test_routes_are_told_once() -> None:
+    """The table of routes has each path once."""
+    paths = [route.path for route in ROUTES]
+    assert len(paths) == len(set(paths))

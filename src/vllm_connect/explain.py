@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import openai
 
 from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
+from vllm_connect.facts import MISSING_API, ROUTES
 from vllm_connect.settings import Settings
 
 __all__ = ["advice", "shape_text", "status_advice", "status_text"]
@@ -116,12 +118,26 @@ def status_advice(status: int, path: str, body: object, settings: Settings, *, o
     if status == 401:  # noqa: PLR2004  # an HTTP status reads best as its number
         refused = f"{settings.endpoint.origin} refused the Authorization header that your code gives."
         return refused if own_key else _key_advice(settings)
-    if status == 404:  # noqa: PLR2004
-        if isinstance(body, dict) and "detail" in body:
-            return _route_advice(path, settings)
-        if "does not exist" in status_text(body):
-            return "client.models.list() shows the names that this server accepts."
+    if status in _NO_ROUTE and not _is_handlers(body):
+        return _route_advice(status, path, body, settings)
+    said = status_text(body)
+    if _NO_SUPPORT.search(said):
+        return _brought_advice(path, settings)
+    if status == 404 and "does not exist" in said:  # noqa: PLR2004
+        return "client.models.list() shows the names that this server accepts."
     return ""
+
+
+# What a server says that lets no request through to a route; vLLM itself bars in words of its own.
+_NO_ROUTE = {403: "bars", 404: "has no route", 405: "does not take this request at"}
+# A route that is there although the model cannot answer it: all were, before they followed the model's tasks.
+_NO_SUPPORT = re.compile(r"does not support .* API$")
+_BROUGHT_BY = {route.path: route.brought_by for route in ROUTES}
+
+
+def _is_handlers(body: object) -> bool:
+    """Whether the answer is of a route that is there: vLLM's own words, not those of the framework or a gateway."""
+    return isinstance(body, dict) and ("error" in body or "message" in body)
 
 
 def _key_advice(settings: Settings) -> str:
@@ -135,13 +151,28 @@ def _key_advice(settings: Settings) -> str:
     )
 
 
-def _route_advice(path: str, settings: Settings) -> str:
-    if "/v1" not in settings.endpoint.path:
-        return (
-            f"{settings.endpoint} has no route {path}: is the base path missing its /v1? "
-            f"{_address_from(settings)}"
-        )
-    return (
-        f"{settings.endpoint.origin} has no route {path}: a vLLM server serves either text generation or "
-        "embeddings, and some routes only with their option."
-    )
+def _route_advice(status: int, path: str, body: object, settings: Settings) -> str:
+    endpoint = settings.endpoint
+    route = _route(path, settings)
+    if "/v1" not in endpoint.path and route not in _BROUGHT_BY:
+        return f"{endpoint} has no route {path}: is the base path missing its /v1? {_address_from(settings)}"
+    if route.startswith(MISSING_API):
+        return f"{endpoint.origin} has no route {path}: vLLM does not have this part of the OpenAI API."
+    # FastAPI's words, which are vLLM's too.
+    foreign = not (isinstance(body, dict) and "detail" in body)
+    answer = "The answer is not vLLM's. " if foreign else ""
+    return f"{answer}{endpoint.origin} {_NO_ROUTE[status]} {path}. {_brought_advice(path, settings)}"
+
+
+def _brought_advice(path: str, settings: Settings) -> str:
+    """Return which option or kind of model brings a route."""
+    route = _route(path, settings)
+    brought_by = _BROUGHT_BY.get(route)
+    if brought_by is None:
+        return "A vLLM server serves either text generation or embeddings, and some routes only with their option."
+    return f"vLLM has {route} {brought_by}; a gateway before it must let it through."
+
+
+def _route(path: str, settings: Settings) -> str:
+    """Return a request's path as vLLM knows it: below the server's root."""
+    return path.removeprefix(settings.endpoint.path.removesuffix("/v1"))

@@ -194,7 +194,7 @@ def test_mistakes(caller: Caller, chat_server: Server, embed_server: Server, liv
     given = set_up(chat_server, live_key)
     with pytest.raises(openai.NotFoundError, match=r"Valid aliases: tiny, tiny-alias.*models.list"):
         caller.run(lambda client: client.chat.completions.create(model="nope", messages=MESSAGES), **given)
-    with pytest.raises(openai.NotFoundError, match="either text generation or embeddings"):
+    with pytest.raises(openai.NotFoundError, match=r"chat/completions with a model that generates text"):
         caller.run(
             lambda client: client.chat.completions.create(model="minilm", messages=MESSAGES),
             **set_up(embed_server),

@@ -85,6 +85,7 @@ class Connected:
     _clock: Callable[[], float]
     admin_api_key: str | None
     _client: Any
+    _custom_query: Mapping[str, object]
     _make_sender: Callable[..., Any]
     _settings: Settings
     _credentials: Credentials
@@ -354,7 +355,7 @@ class Connected:
         from openai._models import FinalRequestOptions  # noqa: PLC0415  # private, the same in 2.25 and 3.x
 
         url = url_of(self._settings.endpoint, question.path, own_route=question.own_route)
-        return FinalRequestOptions.construct(**question.request_options(url))
+        return FinalRequestOptions.construct(**question.request_options(url, self._custom_query))
 
     def _read(self, question: Question[T], response: httpx2.Response) -> T:
         """Return what an answer means; raises APIResponseValidationError for one of another shape."""

@@ -14,15 +14,33 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import openai
 
 from vllm_connect.client.server import calls
+from vllm_connect.client.server.exposition import Sample
+from vllm_connect.client.server.metrics import Metrics
 from vllm_connect.client.server.question import Question
-from vllm_connect.client.server.results import Tokenization
+from vllm_connect.client.server.results import (
+    Classification,
+    Pooling,
+    Ranking,
+    Scores,
+    Tokenization,
+)
 from vllm_connect.facts import ServerFacts
 
 if TYPE_CHECKING:
     from vllm_connect.client.asynchronous import AsyncOpenAI
     from vllm_connect.client.blocking import OpenAI
 
-__all__ = ["AsyncServer", "Server", "Tokenization"]
+__all__ = [
+    "AsyncServer",
+    "Classification",
+    "Metrics",
+    "Pooling",
+    "Ranking",
+    "Sample",
+    "Scores",
+    "Server",
+    "Tokenization",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,6 +98,17 @@ class Server:
     load = _waiting(calls.load)
     tokenize = _waiting(calls.tokenize)
     detokenize = _waiting(calls.detokenize)
+    metrics = _waiting(calls.metrics)
+    score = _waiting(calls.score)
+    rerank = _waiting(calls.rerank)
+    classify = _waiting(calls.classify)
+    pooling = _waiting(calls.pooling)
+    load_lora_adapter = _waiting(calls.load_lora_adapter)
+    unload_lora_adapter = _waiting(calls.unload_lora_adapter)
+    sleep = _waiting(calls.sleep)
+    wake_up = _waiting(calls.wake_up)
+    is_sleeping = _waiting(calls.is_sleeping)
+    abort = _waiting(calls.abort)
 
     def _answered(self, question: Question[T]) -> T:
         client = self._client
@@ -105,6 +134,17 @@ class AsyncServer:
     load = _awaiting(calls.load)
     tokenize = _awaiting(calls.tokenize)
     detokenize = _awaiting(calls.detokenize)
+    metrics = _awaiting(calls.metrics)
+    score = _awaiting(calls.score)
+    rerank = _awaiting(calls.rerank)
+    classify = _awaiting(calls.classify)
+    pooling = _awaiting(calls.pooling)
+    load_lora_adapter = _awaiting(calls.load_lora_adapter)
+    unload_lora_adapter = _awaiting(calls.unload_lora_adapter)
+    sleep = _awaiting(calls.sleep)
+    wake_up = _awaiting(calls.wake_up)
+    is_sleeping = _awaiting(calls.is_sleeping)
+    abort = _awaiting(calls.abort)
 
     async def _answered(self, question: Question[T]) -> T:
         client = self._client

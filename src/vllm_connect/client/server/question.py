@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import urlencode
 
 import openai
 
@@ -49,8 +50,8 @@ class Question(Generic[T]):
     tries_again: bool = True
     changes_models: bool = False
 
-    def request_options(self, url: str) -> dict[str, Any]:
-        """Return the request as the SDK's options name its parts."""
+    def request_options(self, url: str, default_query: Mapping[str, object]) -> dict[str, Any]:
+        """Return the request as the SDK's options name its parts; `default_query` is what every call has."""
         given = self.options
         for name in given:
             if name not in CallOptions.__annotations__:
@@ -63,16 +64,29 @@ class Question(Generic[T]):
             if not isinstance(timeout, openai.NotGiven):
                 raise TypeError("Give `timeout` or `timeouts`, not both.")
             timeout = given["timeouts"]
+        url, params = self._queried(url, default_query)
         options: dict[str, Any] = {
             "method": self.method,
             "url": url,
             "json_data": self.body,
             "extra_json": given.get("extra_body"),
-            "params": {**self.query, **given.get("extra_query", {})},
+            "params": params,
             "headers": given.get("extra_headers", openai.NOT_GIVEN),
             "timeout": timeout,
         }
         return options if self.tries_again else {**options, "max_retries": 0}
+
+    def _queried(self, url: str, default_query: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+        """Return the URL with the query of this call, and what is left to the SDK.
+
+        The SDK writes a list in brackets, where vLLM does not look, and drops all but one of a name that the URL
+        repeats when it adds to it: here everything goes into the URL, and nothing is added.
+        """
+        extra = self.options.get("extra_query", {})
+        if not self.query:
+            return url, extra
+        query = urlencode({**default_query, **self.query, **extra}, doseq=True)
+        return f"{url}?{query}", dict.fromkeys(default_query, openai.omit)
 
     def meaning(self, error: openai.APIStatusError) -> T:
         """Return what an error status means; raises it where it is a failure."""

@@ -1,10 +1,27 @@
-"""What vLLM's own routes answer, as the SDK's kind of model: fields that a server adds are in `model_extra`."""
+"""What vLLM's own routes answer, as the SDK's kind of model: fields that a server adds are in `model_extra`.
+
+Required is what a call is for; what else vLLM sends may be missing behind a gateway.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from openai import BaseModel
 
-__all__ = ["Tokenization"]
+__all__ = [
+    "Classification",
+    "Classified",
+    "Document",
+    "Pooled",
+    "Pooling",
+    "Ranked",
+    "Ranking",
+    "Score",
+    "Scores",
+    "Tokenization",
+    "Usage",
+]
 
 
 class Tokenization(BaseModel):
@@ -17,3 +34,87 @@ class Tokenization(BaseModel):
     max_model_len: int
     tokens: list[int]
     token_strs: list[str] | None = None
+
+
+class Usage(BaseModel):
+    """The tokens that were read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Score(BaseModel):
+    """The score of pair number `index`; what its size means is the model's."""
+
+    index: int
+    score: float
+
+
+class Scores(BaseModel):
+    """One score for each pair, in the order of the pairs."""
+
+    data: list[Score]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: Usage | None = None
+
+
+class Document(BaseModel):
+    """A document as it was given: its text, or its parts where they are not text alone."""
+
+    text: str | None = None
+    multi_modal: list[Any] | None = None
+
+
+class Ranked(BaseModel):
+    """One document, with its number among those given and how well it answers the query."""
+
+    index: int
+    relevance_score: float
+    document: Document | None = None
+
+
+class Ranking(BaseModel):
+    """The documents, best first."""
+
+    results: list[Ranked]
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+
+
+class Classified(BaseModel):
+    """The class of input number `index`: its label where the model has names, and the probability of each class."""
+
+    index: int
+    label: str | None = None
+    probs: list[float]
+    num_classes: int
+
+
+class Classification(BaseModel):
+    """One class for each input, in the order of the inputs."""
+
+    data: list[Classified]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: Usage | None = None
+
+
+class Pooled(BaseModel):
+    """What the pooler made of input number `index`: a vector, a vector for each token, or base64 where asked for."""
+
+    index: int
+    data: list[float] | list[list[float]] | str
+
+
+class Pooling(BaseModel):
+    """One output for each input, in the order of the inputs."""
+
+    data: list[Pooled]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: Usage | None = None
