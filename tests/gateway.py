@@ -1,4 +1,4 @@
-"""A gateway in front of a stand-in server: it answers some paths itself and passes the others on."""
+"""A gateway in front of a server: it answers some paths itself and passes the others on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
-from vllm_connect.simulator import Reply, Simulator
+from vllm_connect.simulator import Reply
 
 __all__ = ["gateway"]
 
 
 @contextmanager
-def gateway(server: Simulator, own: Mapping[str, Reply]) -> Iterator[str]:
-    """Run a gateway and yield its address; the key "*" of `own` stands for every path that is not passed on."""
+def gateway(server: str, own: Mapping[str, Reply]) -> Iterator[str]:
+    """Run a gateway before the server at this URL and yield its own; "*" stands for every path but /v1/models."""
+    behind = urlsplit(server)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -30,7 +32,7 @@ def gateway(server: Simulator, own: Mapping[str, Reply]) -> Iterator[str]:
             self.send(self.passed_on(body) if reply is None else reply)
 
         def passed_on(self, body: bytes) -> Reply:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            connection = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=30)
             connection.request(self.command, self.path, body, dict(self.headers))
             response = connection.getresponse()
             kept = {"content-type": response.headers.get("content-type", "")}

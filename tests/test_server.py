@@ -97,7 +97,7 @@ def test_info_behind_a_gateway(
     caller: Caller, server: Simulator, own: dict[str, Reply], expected: dict[str, Any]
 ) -> None:
     """What a gateway hides, bars or answers by itself is unknown, and never an error."""
-    with gateway(server, own) as url:
+    with gateway(server.url, own) as url:
         facts = caller.run(lambda client: client.server.info(), base_url=url, api_key=KEY)
     assert {name: getattr(facts, name) for name in expected} == expected
     assert [model.id for model in facts.models] == ["sim-model", "sim-alias"]
@@ -107,7 +107,7 @@ def test_info_behind_a_gateway(
 def test_info_behind_a_slow_gateway(server: Simulator) -> None:
     """A gateway that holds what it does not know costs seconds, not the client's patience."""
     slow = Reply(404, delay=4)
-    with gateway(server, {"/version": slow}) as url, OpenAI(base_url=url, api_key=KEY) as client:
+    with gateway(server.url, {"/version": slow}) as url, OpenAI(base_url=url, api_key=KEY) as client:
         facts = client.server.info()
     assert (facts.version, facts.kind) == (None, "generate")
 
