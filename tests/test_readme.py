@@ -1,4 +1,4 @@
-"""Every code block of the README is run, against stand-in servers."""
+"""Every code block of the README and of pages that show the API is run, against stand-in servers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from vllm_connect import Settings
 from vllm_connect.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(
-    r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+PAGES = ("README.md", "docs/server.md")
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(
+        r"^```(\w+)\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+]
 # CI runs these two commands themselves; here they would run this test again.
 DEV_COMMANDS = {"./dev demo", "./dev test"}
 
@@ -31,14 +36,21 @@ def test_languages() -> None:
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_python(block: str, server: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python block runs as it stands; only the address that it writes down is this test's."""
+def test_python(block: str, server: Simulator, pooling: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python block runs as it stands; only the addresses that it writes down are this test's."""
     monkeypatch.setenv("VLLM_BASE_URL", server.url)
     monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
-    text = block.replace('"localhost:8000"', f'"127.0.0.1:{server.port}"')
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", text], capture_output=True, text=True, check=False, timeout=60
-    )
+    with Simulator(dev_mode=True) as developed:
+        text = block
+        for port, one in ((8000, server), (8001, pooling), (8002, developed)):
+            text = text.replace(f'"localhost:{port}"', f'"127.0.0.1:{one.port}"')
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", text],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
 

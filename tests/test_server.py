@@ -294,6 +294,11 @@ def test_wrong_shape(caller: Caller, server: Simulator, answer: Reply) -> None:
         lambda client: client.server.version(),
         lambda client: client.server.tokenize("x"),
         lambda client: client.server.metrics(),
+        *(
+            [lambda client: client.server.health(), lambda client: client.server.sleep()]
+            if answer is PAGE
+            else []
+        ),
     ):
         server.reply_next(answer)
         with pytest.raises(openai.APIResponseValidationError, match="not vLLM's") as caught:
@@ -353,6 +358,14 @@ def test_several_models(caller: Caller, server: Simulator) -> None:
     server.reply_next(json_reply(b'{"data":[{"id":"one"},{"id":"two"}]}'))
     with pytest.raises(ModelNotChosen, match="one, two"):
         caller.run(lambda client: client.server.tokenize("x"), base_url=server.url, api_key=KEY)
+
+
+def test_raw_requests(server: Simulator) -> None:
+    """A request that code makes by itself is sent as it is: its model is filled in by the server."""
+    with OpenAI(base_url=server.url, api_key=KEY) as client:
+        answer = client.post(f"{server.root_url}/tokenize", cast_to=object, body={"prompt": "x"})
+    assert isinstance(answer, dict)
+    assert [request.json() for request in server.requests] == [{"prompt": "x"}]
 
 
 def test_retries(server: Simulator) -> None:

@@ -10,6 +10,8 @@ from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 
 from vllm_connect import AsyncOpenAI, OpenAI, Settings, Timeouts, Tls
+from vllm_connect.client.server import Metrics, Ranking, Tokenization
+from vllm_connect.facts import Kind
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
@@ -39,6 +41,13 @@ def blocking() -> None:
     assert_type(client.timeouts, Timeouts)
     assert_type(client.settings, Settings)
     client.wait_until_ready(30, report=print)
+    assert_type(client.server.info().kind, Kind | None)
+    assert_type(client.server.tokenize("x", timeout=3).tokens, list[int])
+    assert_type(client.server.rerank("x", ["y"], top_n=1), Ranking)
+    assert_type(client.server.metrics(timeouts=Timeouts(total=3)), Metrics)
+    assert_type(client.server.health(), bool)
+    client.server.tokenize("x", add_special_token=True)  # type: ignore[call-arg]  # a misspelling
+    client.server.tokenize(3)  # type: ignore[arg-type]
     client.chat.completions.create(messages=MESSAGES, temprature=1)  # type: ignore[call-overload]  # a misspelling
 
 
@@ -48,4 +57,5 @@ async def asynchronous() -> None:
     stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
     assert_type(stream, AsyncStream[ChatCompletionChunk])
     assert_type((await client.server.info()).version, str | None)
+    assert_type(await client.server.tokenize(messages=MESSAGES), Tokenization)
     await client.wait_until_ready()

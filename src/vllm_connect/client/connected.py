@@ -34,9 +34,8 @@ __all__ = ["Connected", "Inherited", "request_for", "with_model"]
 
 T = TypeVar("T")
 
-# Routes whose body names a model, which we fill in where it was left out: those of the API, and vLLM's own.
+# Routes whose body names a model, which we fill in where it was left out.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
-OWN_MODEL_ROUTES = frozenset({"/classify", "/detokenize", "/pooling", "/rerank", "/score", "/tokenize"})
 # A server that is up answers these questions in milliseconds, a busy one in seconds.
 QUESTION_SECONDS = 10.0
 # The constructor's arguments that are settings, which files and variables can give too.
@@ -272,18 +271,17 @@ class Connected:
         return body
 
     def _lacks_model(self, options: Any) -> bool:
-        """Whether a request needs a model and none was given; None is a choice, and vLLM accepts it."""
-        return (
-            options.method.lower() == "post"
-            and self._names_a_model(options.url)
-            and isinstance(options.json_data, dict)
-            and "model" not in options.json_data
-            and "model" not in (options.extra_json or {})
-        )
+        """Whether a request needs a model and none was given; None is a choice, and vLLM accepts it.
 
-    def _names_a_model(self, url: str) -> bool:
-        root = self._settings.endpoint.root_url
-        return url in MODEL_ROUTES or (url.startswith(root) and url.removeprefix(root) in OWN_MODEL_ROUTES)
+        The calls of `client.server` say so by `omit`: a request that code makes by itself is sent as it is.
+        """
+        body = options.json_data
+        if options.method.lower() != "post" or not isinstance(body, dict):
+            return False
+        left_out = isinstance(body.get("model"), openai.Omit)
+        if "model" not in body:
+            left_out = options.url in MODEL_ROUTES
+        return left_out and "model" not in (options.extra_json or {})
 
     def _happened(self, error: openai.OpenAIError) -> BaseException:
         """Return what really happened, explained: openai 2.x wraps every error of a transport, ours too."""

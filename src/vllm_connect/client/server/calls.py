@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
+import openai
 from openai import BaseModel
 
 from vllm_connect.client.server.metrics import Metrics, read_metrics
@@ -65,7 +66,7 @@ def health(**options: Unpack[CallOptions]) -> Question[bool]:
     return Question(
         "get",
         "/health",
-        lambda _response: True,
+        _life,
         options,
         statuses={SERVICE_UNAVAILABLE: False},
         tries_again=False,
@@ -108,16 +109,16 @@ def tokenize(
     NotFoundError for a model that is not served.
     """
     _require_one(prompt=prompt, messages=messages)
-    body = {
-        "model": model,
-        "prompt": prompt,
-        "messages": _listed(messages),
-        "tools": _listed(tools),
-        "add_special_tokens": add_special_tokens,
-        "add_generation_prompt": add_generation_prompt,
-        "return_token_strs": return_token_strs,
-    }
-    return Question("post", "/tokenize", _model(Tokenization), options, body=_given(body))
+    body = _to_model(
+        model,
+        prompt=prompt,
+        messages=_listed(messages),
+        tools=_listed(tools),
+        add_special_tokens=add_special_tokens,
+        add_generation_prompt=add_generation_prompt,
+        return_token_strs=return_token_strs,
+    )
+    return Question("post", "/tokenize", _model(Tokenization), options, body=body)
 
 
 def detokenize(
@@ -127,8 +128,8 @@ def detokenize(
 
     Route: `POST /detokenize`. Raises BadRequestError for an id that the model does not have.
     """
-    body = {"model": model, "tokens": list(tokens)}
-    return Question("post", "/detokenize", _field("prompt", str), options, body=_given(body))
+    body = _to_model(model, tokens=list(tokens))
+    return Question("post", "/detokenize", _field("prompt", str), options, body=body)
 
 
 def score(
@@ -139,8 +140,8 @@ def score(
     The scores are in the order of `text_2`. Route: `POST /score`, of a pooling server whose model embeds or is a
     cross-encoder. Raises BadRequestError for numbers of texts that do not pair.
     """
-    body = {"model": model, "text_1": text_1, "text_2": text_2}
-    return Question("post", "/score", _model(Scores), options, body=_given(body))
+    body = _to_model(model, text_1=text_1, text_2=text_2)
+    return Question("post", "/score", _model(Scores), options, body=body)
 
 
 def rerank(
@@ -156,8 +157,8 @@ def rerank(
     `index` is a document's number among those given. Route: `POST /rerank`, of a pooling server whose model
     embeds or is a cross-encoder.
     """
-    body = {"model": model, "query": query, "documents": documents, "top_n": top_n}
-    return Question("post", "/rerank", _model(Ranking), options, body=_given(body))
+    body = _to_model(model, query=query, documents=documents, top_n=top_n)
+    return Question("post", "/rerank", _model(Ranking), options, body=body)
 
 
 def classify(
@@ -173,8 +174,8 @@ def classify(
     TypeError for both or neither.
     """
     _require_one(input=input, messages=messages)
-    body = {"model": model, "input": input, "messages": _listed(messages)}
-    return Question("post", "/classify", _model(Classification), options, body=_given(body))
+    body = _to_model(model, input=input, messages=_listed(messages))
+    return Question("post", "/classify", _model(Classification), options, body=body)
 
 
 def pooling(
@@ -191,8 +192,8 @@ def pooling(
     was started for. Route: `POST /pooling`, of any pooling server. Raises TypeError for both or neither.
     """
     _require_one(input=input, messages=messages)
-    body = {"model": model, "input": input, "messages": _listed(messages), "task": task}
-    return Question("post", "/pooling", _model(Pooling), options, body=_given(body))
+    body = _to_model(model, input=input, messages=_listed(messages), task=task)
+    return Question("post", "/pooling", _model(Pooling), options, body=body)
 
 
 def load_lora_adapter(
@@ -205,7 +206,7 @@ def load_lora_adapter(
     and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1. Raises BadRequestError for a name that is taken, NotFoundError where
     the path holds no adapter.
     """
-    body = {"lora_name": lora_name, "lora_path": lora_path, "load_inplace": load_inplace}
+    body = _given(lora_name=lora_name, lora_path=lora_path, load_inplace=load_inplace)
     return _changing_models("/load_lora_adapter", body, options)
 
 
@@ -229,8 +230,7 @@ def sleep(
     what happens to requests under way: "abort" (vLLM's default), "wait" for their end, or "keep" them for later.
     Route: `POST /sleep`, with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1.
     """
-    query = _given({"level": level, "mode": mode})
-    return Question("post", "/sleep", _nothing, options, query=query)
+    return Question("post", "/sleep", _nothing, options, query=_given(level=level, mode=mode))
 
 
 def wake_up(*, tags: str | Sequence[str] | None = None, **options: Unpack[CallOptions]) -> Question[None]:
@@ -238,7 +238,7 @@ def wake_up(*, tags: str | Sequence[str] | None = None, **options: Unpack[CallOp
 
     After a part alone it still sleeps: see `is_sleeping`. Route: `POST /wake_up`.
     """
-    return Question("post", "/wake_up", _nothing, options, query=_given({"tags": tags}))
+    return Question("post", "/wake_up", _nothing, options, query=_given(tags=tags))
 
 
 def is_sleeping(**options: Unpack[CallOptions]) -> Question[bool]:
@@ -266,7 +266,7 @@ def _changing_models(path: str, body: Mapping[str, object], options: CallOptions
         path,
         _nothing,
         options,
-        body=_given(body),
+        body=body,
         own_route=False,
         tries_again=False,
         changes_models=True,
@@ -284,12 +284,27 @@ def _listed(items: Iterable[object] | None) -> list[object] | None:
     return None if items is None else list(items)
 
 
-def _nothing(_response: httpx2.Response) -> None:
-    """Read nothing: some routes answer with a text, some with JSON, some with nothing, and none says more."""
+def _nothing(response: httpx2.Response) -> None:
+    """Read nothing: some routes answer with a text, some with JSON, some with nothing, and none says more.
+
+    Raises ValueError for a page, which is a gateway's: nothing was done.
+    """
+    if response.headers.get("content-type", "").startswith("text/html"):
+        raise ValueError("a page")
 
 
-def _given(body: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in body.items() if value is not None}
+def _life(response: httpx2.Response) -> bool:
+    _nothing(response)
+    return True
+
+
+def _given(**parameters: object) -> dict[str, object]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _to_model(model: str | None, **parameters: object) -> dict[str, object]:
+    """Return the body of a request to a model, which the client fills in where it is left out."""
+    return {**_given(**parameters), "model": openai.omit if model is None else model}
 
 
 def _model(kind: type[M]) -> Callable[[httpx2.Response], M]:

@@ -13,6 +13,7 @@ __all__ = [
     "Classification",
     "Classified",
     "Document",
+    "FromModel",
     "Pooled",
     "Pooling",
     "Ranked",
@@ -43,6 +44,15 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+class FromModel(BaseModel):
+    """What every answer of a model says of itself; `created` is in seconds since 1970."""
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: Usage | None = None
+
+
 class Score(BaseModel):
     """The score of pair number `index`; what its size means is the model's."""
 
@@ -50,14 +60,10 @@ class Score(BaseModel):
     score: float
 
 
-class Scores(BaseModel):
+class Scores(FromModel):
     """One score for each pair, in the order of the pairs."""
 
     data: list[Score]
-    id: str | None = None
-    model: str | None = None
-    created: int | None = None
-    usage: Usage | None = None
 
 
 class Document(BaseModel):
@@ -75,13 +81,10 @@ class Ranked(BaseModel):
     document: Document | None = None
 
 
-class Ranking(BaseModel):
+class Ranking(FromModel):
     """The documents, best first."""
 
     results: list[Ranked]
-    id: str | None = None
-    model: str | None = None
-    usage: Usage | None = None
 
 
 class Classified(BaseModel):
@@ -93,14 +96,10 @@ class Classified(BaseModel):
     num_classes: int
 
 
-class Classification(BaseModel):
+class Classification(FromModel):
     """One class for each input, in the order of the inputs."""
 
     data: list[Classified]
-    id: str | None = None
-    model: str | None = None
-    created: int | None = None
-    usage: Usage | None = None
 
 
 class Pooled(BaseModel):
@@ -110,11 +109,7 @@ class Pooled(BaseModel):
     data: list[float] | list[list[float]] | str
 
 
-class Pooling(BaseModel):
+class Pooling(FromModel):
     """One output for each input, in the order of the inputs."""
 
     data: list[Pooled]
-    id: str | None = None
-    model: str | None = None
-    created: int | None = None
-    usage: Usage | None = None
