@@ -60,31 +60,10 @@ DEGRADED: Any = [
     pytest.param({"/version": PAGE}, {"version": None}, id="version is a page"),
     pytest.param({"/version": json_reply(b'["0.32.0"]')}, {"version": None}, id="version of a wrong shape"),
     pytest.param({"/version": json_reply(b'{"version":32}')}, {"version": None}, id="version is a number"),
-    *[
-        pytest.param(
-            {"/openapi.json": reply}, {"kind": "generate", "serves": GENERATING}, id=f"openapi {name}"
-        )
-        for name, reply in {
-            "hidden": HIDDEN,
-            "forbidden": json_reply(b"{}", 403),
-            "for who has a key": json_reply(b"{}", 401),
-            "not allowed": json_reply(b"{}", 405),
-            "broken": json_reply(b"{}", 500),
-            "a page": PAGE,
-            "a list": json_reply(b"[1]"),
-            "with paths that are a list": json_reply(b'{"paths":["/v1/chat/completions"]}'),
-            "of the gateway alone": json_reply(b'{"paths":{"/gateway/status":{}}}'),
-        }.items()
-    ],
     pytest.param({"*": HIDDEN}, {"version": None, "kind": None, "serves": None}, id="all hidden"),
     pytest.param({"*": PAGE}, {"version": None, "kind": None, "serves": None}, id="all a page"),
     pytest.param({"*": json_reply(b"{}", 405)}, {"kind": None, "serves": None}, id="no GET allowed"),
     pytest.param({"*": json_reply(b"{}", 503)}, {"kind": None, "serves": None}, id="all away"),
-    pytest.param(
-        {"/openapi.json": HIDDEN, "/tokenize": HIDDEN, "/detokenize": HIDDEN},
-        {"serves": GENERATING - {"tokenize", "detokenize"}},
-        id="vLLM's own routes hidden",
-    ),
     pytest.param(
         {"/openapi.json": HIDDEN, "/v1/completions": json_reply(b"{}", 502)}, {"serves": None}, id="one away"
     ),
@@ -101,12 +80,37 @@ def test_info_behind_a_gateway(
         facts = caller.run(lambda client: client.server.info(), base_url=url, api_key=KEY)
     assert {name: getattr(facts, name) for name in expected} == expected
     assert [model.id for model in facts.models] == ["sim-model", "sim-alias"]
+
+
+UNLISTED = {
+    "hidden": HIDDEN,
+    "forbidden": json_reply(b"{}", 403),
+    "for who has a key": json_reply(b"{}", 401),
+    "not allowed": json_reply(b"{}", 405),
+    "broken": json_reply(b"{}", 500),
+    "a page": PAGE,
+    "a list": json_reply(b"[1]"),
+    "with paths that are a list": json_reply(b'{"paths":["/v1/chat/completions"]}'),
+    "of the gateway alone": json_reply(b'{"paths":{"/gateway/status":{}}}'),
+}
+
+
+@every_kind
+@pytest.mark.parametrize("answer", UNLISTED)
+def test_routes_are_found(caller: Caller, server: Simulator, answer: str) -> None:
+    """Where the list of routes cannot be read, each is found by GET, which does nothing; barred ones are not there."""
+    listed = caller.run(lambda client: client.server.info(), base_url=server.url, api_key=KEY).serves
+    own = {"/openapi.json": UNLISTED[answer], "/tokenize": HIDDEN, "/detokenize": json_reply(b"{}", 403)}
+    with gateway(server.url, own) as url:
+        facts = caller.run(lambda client: client.server.info(), base_url=url, api_key=KEY)
+    assert facts.serves == listed - {"tokenize", "detokenize"}
+    assert facts.kind == "generate"
     assert all(request.method == "GET" for request in server.requests)
 
 
 def test_info_behind_a_slow_gateway(server: Simulator) -> None:
     """A gateway that holds what it does not know costs seconds, not the client's patience."""
-    slow = Reply(404, delay=4)
+    slow = Reply(200, {"content-type": "application/json"}, b'{"version":"0.32.0"}', delay=4)
     with gateway(server.url, {"/version": slow}) as url, OpenAI(base_url=url, api_key=KEY) as client:
         facts = client.server.info()
     assert (facts.version, facts.kind) == (None, "generate")
@@ -201,19 +205,17 @@ def test_pooling(caller: Caller, pooling: Simulator) -> None:
 
 
 @every_kind
-def test_classify(caller: Caller, pooling: Simulator) -> None:
+def test_classify(caller: Caller) -> None:
     """Each input has its class, and every class its probability."""
-    # As vLLM 0.32 answers for a model of two classes.
-    pooling.reply_next(
-        json_reply(
-            b'{"id":"classify-1","object":"list","created":1,"model":"m","data":[{"index":0,"label":"good",'
-            b'"probs":[0.25,0.75],"num_classes":2}],"usage":{"prompt_tokens":3,"total_tokens":3,'
-            b'"completion_tokens":0,"prompt_tokens_details":null}}'
-        )
-    )
-    told = caller.run(lambda client: client.server.classify(["fine"], model="m"), base_url=pooling.url)
-    assert (told.data[0].label, told.data[0].probs, told.data[0].num_classes) == ("good", [0.25, 0.75], 2)
-    assert pooling.requests[-1].json() == {"input": ["fine"], "model": "m"}
+    options: Any = {"kind": "pooling", "pooling_task": "classify", "labels": ("bad", "good")}
+    with Simulator(**options) as server:
+        told = caller.run(lambda client: client.server.classify(["fine", "so so"]), base_url=server.url)
+        assert server.requests[-1].json() == {"input": ["fine", "so so"], "model": "sim-model"}
+    assert [one.index for one in told.data] == [0, 1]
+    for one in told.data:
+        assert one.num_classes == len(one.probs) == 2
+        assert sum(one.probs) == pytest.approx(1)
+        assert one.label == ("bad", "good")[one.probs.index(max(one.probs))]
 
 
 @every_kind
@@ -232,56 +234,67 @@ def test_sleep(caller: Caller) -> None:
 
 
 @every_kind
-def test_adapters(caller: Caller, server: Simulator) -> None:
-    """An adapter is loaded and unloaded once, and the model left out is found anew afterwards."""
+def test_adapters(caller: Caller) -> None:
+    """An adapter that is loaded is a model until it is unloaded; neither is tried twice."""
+    with Simulator(enable_lora=True, allow_runtime_lora_updating=True) as server:
+        given = {"base_url": server.url}
+        caller.run(lambda client: client.server.load_lora_adapter("mine", "/adapters/mine"), **given)
+        with pytest.raises(openai.BadRequestError, match="already been loaded"):
+            caller.run(lambda client: client.server.load_lora_adapter("mine", "/adapters/mine"), **given)
+        caller.run(
+            lambda client: client.server.load_lora_adapter("mine", "/other", load_inplace=True), **given
+        )
+        facts = caller.run(lambda client: client.server.info(), **given)
+        assert [(one.id, one.parent) for one in facts.models] == [("sim-model", None), ("mine", "sim-model")]
+        caller.run(lambda client: client.server.unload_lora_adapter("mine"), **given)
+        with pytest.raises(openai.NotFoundError, match="cannot be found"):
+            caller.run(lambda client: client.server.unload_lora_adapter("mine"), **given)
+        before = len(server.requests)
+        server.reply_next(Reply(500))
+        with pytest.raises(openai.InternalServerError):
+            caller.run(lambda client: client.server.unload_lora_adapter("mine"), **given)
+        assert len(server.requests) == before + 1
 
-    def loaded(client: Any) -> list[Any]:
-        return [
-            lambda: client.server.tokenize("x"),
-            lambda: client.server.load_lora_adapter("mine", "/adapters/mine", load_inplace=True),
-            lambda: client.server.tokenize("x"),
-            lambda: client.server.unload_lora_adapter("mine"),
-        ]
 
-    def blocking(client: Any) -> None:
-        for step in loaded(client):
-            step()
-
-    async def asynchronous(client: Any) -> None:
-        for step in loaded(client):
-            await step()
-
-    models = json_reply(b'{"data":[{"id":"sim-model"}]}')
-    tokens = json_reply(b'{"count":0,"max_model_len":1,"tokens":[]}')
-    done = Reply(body=b"Success: LoRA adapter 'mine' added successfully.", headers={"content-type": ""})
-    server.reply_next(models, tokens, done, models, tokens, Reply(500))
-    with pytest.raises(openai.InternalServerError):
-        caller.run(blocking if caller.kind == "blocking" else asynchronous, base_url=server.url, api_key=KEY)
-    assert [request.path for request in server.requests] == [
+def test_adapters_change_the_models() -> None:
+    """The model that was left out is found anew after an adapter was loaded or unloaded."""
+    with (
+        Simulator(enable_lora=True, allow_runtime_lora_updating=True) as server,
+        OpenAI(base_url=server.url) as client,
+    ):
+        client.server.tokenize("x")
+        client.server.tokenize("x")
+        client.server.load_lora_adapter("mine", "/adapters/mine")
+        client.server.tokenize("x")
+        client.server.unload_lora_adapter("mine")
+        client.server.tokenize("x")
+        asked = [request.path for request in server.requests if request.path != "/tokenize"]
+    assert asked == [
         "/v1/models",
-        "/tokenize",
         "/v1/load_lora_adapter",
         "/v1/models",
-        "/tokenize",
         "/v1/unload_lora_adapter",
+        "/v1/models",
     ]
-    assert server.requests[2].json() == {
-        "lora_name": "mine",
-        "lora_path": "/adapters/mine",
-        "load_inplace": True,
-    }
 
 
 @every_kind
 @pytest.mark.parametrize("ids", ["chatcmpl-1", ["chatcmpl-1"]])
-def test_abort(caller: Caller, server: Simulator, ids: str | list[str]) -> None:
-    """Requests are aborted by their ids."""
-    server.reply_next(json_reply(b'{"status":"aborted","aborted":1}'))
-    caller.run(lambda client: client.server.abort(ids), base_url=server.url, api_key=KEY)
-    assert (server.requests[-1].path, server.requests[-1].json()) == (
-        "/abort_requests",
-        {"request_ids": ["chatcmpl-1"]},
-    )
+def test_abort(caller: Caller, ids: str | list[str]) -> None:
+    """Requests are aborted by their ids; one that is not under way is no error."""
+    with Simulator(dev_mode=True) as server:
+        assert caller.run(lambda client: client.server.abort(ids), base_url=server.url) is None
+        assert server.requests[-1].json() == {"request_ids": ["chatcmpl-1"]}
+
+
+def test_abort_of_nothing(server: Simulator) -> None:
+    """No id is refused, as vLLM would abort everything."""
+    with (
+        OpenAI(base_url=server.url, api_key=KEY) as client,
+        pytest.raises(ValueError, match="would mean all"),
+    ):
+        client.server.abort([])
+    assert server.requests == []
 
 
 @every_kind
