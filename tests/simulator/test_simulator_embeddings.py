@@ -103,3 +103,40 @@ def test_pooling_route(pooling: Simulator) -> None:
     """/pooling gives the vectors of /v1/embeddings as `data`."""
     (item,) = ask(pooling, "POST", "/pooling", {"input": "a river"}).json()["data"]
     assert item == {"index": 0, "object": "pooling", "data": vectors(pooling, "a river")[0]}
+
+
+def test_cohere(pooling: Simulator) -> None:
+    """Cohere's route gives the same vectors, in several forms at once."""
+    asked = {"texts": ["the river"], "embedding_types": ["float", "ubinary", "base64"]}
+    answer = ask(pooling, "POST", "/v2/embed", asked).json()
+    (vector,) = answer["embeddings"]["float"]
+    assert vector == embed(pooling, "the river").json()["data"][0]["embedding"]
+    assert answer["embeddings"]["base64"] == [base64.b64encode(struct.pack("<8f", *vector)).decode()]
+    assert answer["embeddings"]["ubinary"] == [
+        [sum((number >= 0) << (7 - place) for place, number in enumerate(vector))]
+    ]
+    assert answer["texts"] == ["the river"]
+    refused = ask(pooling, "POST", "/v2/embed", {"texts": ["x"], "input_type": "search_query"})
+    assert refused.error["message"] == (
+        "Unsupported input_type 'search_query'. This model does not define any input_type task instructions."
+    )
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "text"),
+    [
+        (9, "Model 'sim-model' only supports dimensions in range [1, 8], got 9."),
+        (3, "Model 'sim-model' only supports Matryoshka dimensions [2, 4], got 3."),
+    ],
+)
+def test_matryoshka(dimensions: int, text: str) -> None:
+    """A model trained for it gives shorter unit vectors, of the lengths it was trained for."""
+    with Simulator(kind="pooling", dimensions=8, matryoshka_dimensions=(2, 4)) as server:
+        whole, cut = (
+            embed(server, "the river", **asked).json()["data"][0]["embedding"]
+            for asked in ({}, {"dimensions": 2})
+        )
+        assert (len(whole), len(cut)) == (8, 2)
+        assert math.hypot(*cut) == pytest.approx(1)
+        assert cut[0] / cut[1] == pytest.approx(whole[0] / whole[1])
+        assert embed(server, "the river", dimensions=dimensions).error["message"] == text

@@ -9,7 +9,8 @@ from vllm_connect.simulator import Simulator
 
 GENERATE = {
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/responses/{response_id}",
-    "/v1/responses/{response_id}/cancel", "/scale_elastic_ep", "/is_scaling_elastic_ep",
+    "/v1/responses/{response_id}/cancel", "/v1/chat/completions/batch", "/v1/messages", "/v1/messages/count_tokens",
+    "/generative_scoring", "/scale_elastic_ep", "/is_scaling_elastic_ep",
 }  # fmt: skip
 ANY = {
     "/load", "/version", "/kv_event_sources", "/health", "/metrics", "/tokenize", "/detokenize", "/v1/models",
@@ -19,7 +20,7 @@ SCORE = {"/score", "/v1/score", "/rerank", "/v1/rerank", "/v2/rerank"}
 
 SERVED: list[tuple[dict[str, Any], set[str]]] = [
     ({}, ANY | GENERATE),
-    ({"kind": "pooling"}, ANY | SCORE | {"/pooling", "/v1/embeddings"}),
+    ({"kind": "pooling"}, ANY | SCORE | {"/pooling", "/v1/embeddings", "/v2/embed"}),
     ({"kind": "pooling", "pooling_task": "classify"}, ANY | {"/pooling", "/classify"}),
     ({"kind": "pooling", "pooling_task": "classify", "labels": ("LABEL_0",)}, ANY | SCORE | {"/pooling", "/classify"}),
 ]  # fmt: skip

@@ -64,6 +64,9 @@ class Options:
     labels: tuple[str, ...] = option(
         ("negative", "neutral", "positive"), "what a classifier tells apart", unit="NAME"
     )
+    matryoshka_dimensions: tuple[int, ...] = option(
+        (), "other lengths that an embedding may be cut to", unit="COUNT"
+    )
     enable_lora: bool = option(False, "serve LoRA adapters, which lora_modules does too")
     lora_modules: Mapping[str, str] = field(
         default_factory=dict, metadata=_described("adapters, as name=path", unit="NAME=PATH")
@@ -109,6 +112,8 @@ class Options:
         if not self.models:
             raise ValueError("models: a server serves one at least")
         behaviour(self.version)  # refuses what is no release
+        if any(not 0 < length <= self.dimensions for length in self.matryoshka_dimensions):
+            raise ValueError(f"matryoshka_dimensions: each lies between 1 and dimensions, {self.dimensions}")
         if not self.labels:
             raise ValueError("labels: a classifier has one at least")
         if not self.ssl_certfile and (self.ssl_keyfile or self.ssl_ca_certs or self.ssl_cert_reqs):

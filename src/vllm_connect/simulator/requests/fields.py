@@ -139,6 +139,19 @@ def error(kind: str, location: str, value: object, message: str = "", **context:
     return {**entry, "ctx": context} if context else entry
 
 
+def rejected(location: str, value: object, why: str) -> Error:
+    """The error of a value that a check of vLLM's own turns down."""
+    return error("value_error", location, value, f"Value error, {why}", error=ValueError(why))
+
+
+def too_short(location: str, value: Sequence[Any]) -> Error:
+    """The error of a list without an item."""
+    message = f"List should have at least 1 item after validation, not {len(value)}"
+    return error(
+        "too_short", location, value, message, field_type="List", min_length=1, actual_length=len(value)
+    )
+
+
 def refused(errors: list[Error], part: str = "body") -> Refused:
     """The 400 that lists validation errors, ten at most; `part` of the request is where they stand."""
     errors = [{**entry, "loc": f"{part}.{entry['loc']}".rstrip(".")} for entry in errors]

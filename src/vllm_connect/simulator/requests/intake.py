@@ -19,7 +19,7 @@ class Contract(NamedTuple):
     shapes: tuple[Shape, ...]
     rules: tuple[Rule, ...] = ()
     completed: Callable[[Body], Body] = lambda body: body
-    """What is filled in after the rules and before the parameters are looked at."""
+    """What is filled in before anything is looked at."""
 
 
 def _one(
@@ -42,8 +42,13 @@ def _without_tool_choice(body: Body) -> Body:
     return {**body, "tool_choice": "none"} if not body.get("tools") and chosen in ("auto", "none") else body
 
 
-CHAT = _one("ChatCompletionRequest", parameters.CHAT, rules.CHAT)
+CHAT = _one("ChatCompletionRequest", parameters.CHAT, rules.CHAT, _with_tool_choice)
 RESPONSE = _one("ResponsesRequest", parameters.RESPONSE, rules.RESPONSE, _without_tool_choice)
+MESSAGE = _one("AnthropicMessagesRequest", parameters.MESSAGE, rules.CACHE_SALT)
+MESSAGE_COUNT = _one("AnthropicCountTokensRequest", parameters.MESSAGE_COUNT)
+BATCH = _one("BatchChatCompletionRequest", parameters.BATCH, rules.BATCH)
+GENERATIVE_SCORING = _one("GenerativeScoringRequest", parameters.GENERATIVE_SCORING, rules.CACHE_SALT)
+COHERE_EMBEDDING = _one("CohereEmbedRequest", parameters.COHERE_EMBEDDING)
 COMPLETION = _one("CompletionRequest", parameters.COMPLETION, rules.COMPLETION)
 EMBEDDING = Contract(parameters.EMBEDDING, rules.POOLING)
 POOLING = Contract(parameters.POOLING, rules.POOLING_TASK)
@@ -62,9 +67,8 @@ _UNSUPPORTED_MEDIA = "1 validation error:\n  Unsupported Media Type: Only 'appli
 def read(request: RecordedRequest, contract: Contract, options: Options) -> Body:
     """The checked body of a request."""
     check_media(request, options)
-    body = _with_tool_choice(_parsed(request.body))
+    body = contract.completed(_parsed(request.body))
     rules.check(body, contract.rules, options.version)
-    body = contract.completed(body)
     if len(contract.shapes) > 1:
         return fields.parse_any(body, contract.shapes)
     return _with_constraints(fields.parse(body, contract.shapes[0].fields), options)

@@ -258,6 +258,137 @@ RESPONSE = (
 # What may stand behind the path of a stored response.
 STORED_RESPONSE = (Field("starting_after", "integer"), _flag("stream", nullable=True))
 
+_ANTHROPIC_MESSAGE = Field(
+    "",
+    "model",
+    nullable=False,
+    fields=(
+        Field("role", "literal", nullable=False, required=True, literals=("user", "assistant", "system")),
+        Field("content", "any", required=True, errors=shapes.block_errors),
+    ),
+)
+_ANTHROPIC_TOOL = Field(
+    "",
+    "model",
+    nullable=False,
+    fields=(
+        Field("name", "string", nullable=False, required=True),
+        Field("input_schema", "object", nullable=False, required=True),
+    ),
+)
+_ANTHROPIC_CHOICE = Field(
+    "tool_choice",
+    "model",
+    fields=(
+        Field("type", "literal", nullable=False, required=True, literals=("auto", "any", "tool", "none")),
+        *_texts("name"),
+    ),
+)
+_REQUIRED_MODEL = Field("model", "any", required=True, errors=shapes.required_model_errors)
+_ANTHROPIC_MESSAGES = Field("messages", "list", nullable=False, required=True, items=_ANTHROPIC_MESSAGE)
+_SYSTEM = Field("system", "any", errors=shapes.block_errors)
+_ANTHROPIC_TOOLS = Field("tools", "list", items=_ANTHROPIC_TOOL)
+
+MESSAGE = (
+    _REQUIRED_MODEL,
+    _ANTHROPIC_MESSAGES,
+    Field("max_tokens", "any", required=True, errors=shapes.positive_errors),
+    *_objects("metadata", "output_config", "thinking"),
+    Field("stop_sequences", "list", items=_TEXT),
+    _flag("stream", nullable=True),
+    _SYSTEM,
+    *_numbers("temperature"),
+    _ANTHROPIC_CHOICE,
+    _ANTHROPIC_TOOLS,
+    Field("top_k", "integer"),
+    *_numbers("top_p"),
+    Field("mm_payload", "any"),
+    _flag("return_mm_kwargs", nullable=True),
+    *_texts("cache_salt"),
+    _flag("watermarking", nullable=True),
+    *_objects("kv_transfer_params", "ec_transfer_params", "vllm_xargs", "chat_template_kwargs"),
+)
+
+MESSAGE_COUNT = (
+    _REQUIRED_MODEL,
+    _ANTHROPIC_MESSAGES,
+    *_objects("output_config"),
+    _SYSTEM,
+    *_objects("thinking"),
+    _ANTHROPIC_CHOICE,
+    _ANTHROPIC_TOOLS,
+    *_objects("chat_template_kwargs"),
+)
+
+BATCH = (
+    Field("messages", "any", required=True, errors=shapes.conversations_errors),
+    *_texts("model"),
+    *_numbers("frequency_penalty"),
+    _LOGIT_BIAS,
+    _flag("logprobs", nullable=True),
+    Field("top_logprobs", "integer", 0),
+    Field("logprob_token_ids", "list", items=_INTEGER),
+    Field("max_tokens", "integer"),
+    Field("max_completion_tokens", "integer"),
+    Field("n", "integer", 1),
+    *_numbers("presence_penalty"),
+    _RESPONSE_FORMAT,
+    Field("seed", "integer", least=_LEAST, most=_MOST),
+    Field("stop", "any", ()),
+    *_numbers("temperature", "top_p"),
+    *_texts("user"),
+    Field("tool_choice", "any", "none"),
+    _flag("include_reasoning", default=True),
+    Field("best_of", "integer"),
+    _flag("use_beam_search"),
+    Field("top_k", "integer"),
+    *_numbers("min_p", "repetition_penalty"),
+    _flag("watermarking", nullable=True),
+    Field("length_penalty", "number", 1.0, nullable=False),
+    _flag("early_stopping"),
+    _STRUCTURED_OUTPUTS,
+    *_texts("request_id"),
+    _flag("add_generation_prompt", default=True),
+    _flag("continue_final_message"),
+    *_TEMPLATE,
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    *_texts("cache_salt"),
+    _flag("include_stop_str_in_output"),
+    *_texts("guided_decoding_backend"),
+    _flag("echo"),
+    _flag("return_tokens_as_token_ids", nullable=True),
+    _flag("return_token_ids", nullable=True),
+)
+
+GENERATIVE_SCORING = (
+    *_texts("model"),
+    Field("query", "any", required=True, errors=shapes.query_errors),
+    Field("items", "any", required=True, errors=shapes.items_errors),
+    Field("label_token_ids", "list", nullable=False, required=True, items=_INTEGER),
+    _flag("apply_softmax", default=True),
+    _flag("item_first"),
+    _flag("add_special_tokens", default=True),
+    *_texts("cache_salt"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+    *_texts("request_id"),
+)
+
+COHERE_EMBEDDING = (
+    *_texts("model", "input_type"),
+    Field("texts", "list", items=_TEXT),
+    Field("images", "list", items=_TEXT),
+    Field("inputs", "list"),
+    Field("output_dimension", "integer"),
+    Field(
+        "embedding_types",
+        "list",
+        items=Field("", "literal", nullable=False, literals=("float", "binary", "ubinary", "base64")),
+    ),
+    Field("truncate", "literal", "END", nullable=False, literals=("NONE", "START", "END")),
+    Field("max_tokens", "integer"),
+    Field("priority", "integer", 0, nullable=False, least=_LEAST, most=_MOST),
+)
+
 COMPLETION = (
     *_texts("model"),
     Field("prompt", "any"),

@@ -214,6 +214,25 @@ RESPONSE: Final = (
     *_NOT_TRUSTED[1:],
 )
 
+BATCH: Final = (
+    _BOTH_ENDS,
+    *_PROMPT_LOGPROBS,
+    *CACHE_SALT,
+    *_NOT_TRUSTED,
+    Rule(
+        lambda body: (body.get("n") or 1) != 1,
+        Refusal("Batch chat completions do not support `n > 1`. Please set `n` to 1.", "n"),
+        "n",
+    ),
+    Rule(
+        lambda body: body.get("use_beam_search"),
+        Refusal(
+            "Batch chat completions do not support beam search. Please set `use_beam_search` to False.",
+            "use_beam_search",
+        ),
+    ),
+)
+
 COMPLETION: Final = (
     Rule(
         lambda body: body.get("prompt") in (None, "") and not body.get("prompt_embeds"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vllm_connect.simulator.requests import fields
-from vllm_connect.simulator.requests.fields import Error
+from vllm_connect.simulator.requests.fields import Error, Field
 
 # The shapes of a message, each with the fields it misses in a message without a role.
 _MESSAGES: Final = (
@@ -215,3 +215,73 @@ def _is_response_item(item: Any) -> bool:
     if not isinstance(item, dict):
         return False
     return item.get("type") in _RESPONSE_ITEMS or ("role" in item and "content" in item)
+
+
+def conversations_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a list of conversations, none of which may be empty."""
+    if not isinstance(value, list):
+        return [fields.error("list_type", name, value)]
+    if not value:
+        return [fields.too_short(name, value)]
+    return [
+        error for place, one in enumerate(value) for error in _conversation_errors(f"{name}.{place}", one)
+    ]
+
+
+def _conversation_errors(name: str, value: Any) -> list[Error]:
+    return [fields.too_short(name, value)] if value == [] else message_errors(name, value)
+
+
+def required_model_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with the name of a model that must be given."""
+    if not isinstance(value, str):
+        return [fields.error("string_type", name, value)]
+    return [] if value else [fields.rejected(name, value, "Model is required")]
+
+
+def positive_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a number that must be a positive integer."""
+    parsed, errors = fields.check({name: value}, (Field(name, "integer", nullable=False),))
+    if errors or parsed[name] > 0:
+        return errors
+    return [fields.rejected(name, value, f"{name} must be positive")]
+
+
+_BLOCKS: Final = (
+    "text", "image", "tool_use", "tool_result", "tool_reference", "thinking", "redacted_thinking",
+    "tool_addition", "tool_removal",
+)  # fmt: skip
+_BLOCK: Final = (Field("type", "literal", nullable=False, required=True, literals=_BLOCKS),)
+
+
+def block_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a text or blocks of content, as Anthropic's API has them."""
+    if value is None or isinstance(value, str):
+        return []
+    no_text = fields.error("string_type", name, value)
+    if not isinstance(value, list):
+        return [no_text, fields.error("list_type", name, value)]
+    wrong = [error for place, block in enumerate(value) for error in _block_errors(f"{name}.{place}", block)]
+    return [no_text, *wrong] if wrong else []
+
+
+def _block_errors(name: str, value: Any) -> list[Error]:
+    if not isinstance(value, dict):
+        return [fields.error("model_attributes_type", name, value)]
+    return fields.check(value, _BLOCK, f"{name}.")[1]
+
+
+def query_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a text that may be given as token ids."""
+    if isinstance(value, str) or is_token_ids(value) or value == []:
+        return []
+    return [fields.error("string_type", name, value), fields.error("list_type", name, value)]
+
+
+def items_errors(name: str, value: Any) -> list[Error]:
+    """What is wrong with a list of texts, or of token ids."""
+    if isinstance(value, list) and not any(query_errors("", item) for item in value):
+        return []
+    if isinstance(value, list):
+        return _mixed(name, value)
+    return [fields.error("list_type", name, value)] * 2

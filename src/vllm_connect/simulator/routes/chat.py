@@ -64,7 +64,7 @@ def _whole(dialogue: Dialogue, head: Chunk, generations: list[Generation], engin
     steps = max(len(generation.steps) for generation in generations)
     content = {
         **head,
-        "choices": [_choice(index, message, body, engine) for index, message in enumerate(messages)],
+        "choices": [choice(index, message, body, engine) for index, message in enumerate(messages)],
         "service_tier": None,
         "system_fingerprint": options.fingerprint,
         "usage": _usage(prompt, messages, engine),
@@ -85,7 +85,8 @@ def _prompt_logprobs(body: Body, prompt: list[int]) -> Any:
     return None if count is None else logprobs.prompt_logprobs(prompt, count)
 
 
-def _choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
+def choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
+    """One choice of a whole reply."""
     generation, shown = message.generation, _shows_metadata(body, engine)
     top = sampling.wanted_logprobs(body) if shown else None
     as_ids = bool(body["return_tokens_as_token_ids"])

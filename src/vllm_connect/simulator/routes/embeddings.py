@@ -1,12 +1,22 @@
 """POST /v1/embeddings."""
 
+from typing import Final
+
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, Work
 from vllm_connect.simulator.model.vectors import embed
+from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import intake
-from vllm_connect.simulator.requests.refusals import NO_DIMENSIONS, refuse
+from vllm_connect.simulator.requests.refusals import NO_DIMENSIONS, Refusal, refuse
 from vllm_connect.simulator.routes.pooled_input import check_model, read_inputs
 from vllm_connect.simulator.routes.pooled_output import Pooled, encoded, is_raw, listed, raw
+
+_OUT_OF_RANGE: Final = Refusal(
+    "Model {model!r} only supports dimensions in range [1, {most}], got {dimensions}."
+)
+_OTHER_DIMENSIONS: Final = Refusal(
+    "Model {model!r} only supports Matryoshka dimensions {lengths}, got {dimensions}."
+)
 
 
 def answer(request: RecordedRequest, engine: Engine) -> Routed:
@@ -15,9 +25,8 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     options = engine.options
     check_model(body["model"], engine)
     inputs = read_inputs(body, options)
-    if body["dimensions"] is not None:
-        raise refuse(NO_DIMENSIONS, model=options.models[0], dimensions=body["dimensions"])
-    vectors = [embed(tuple(ids), options.dimensions) for ids in inputs]
+    check_dimensions(body["dimensions"], options)
+    vectors = [embed(tuple(ids), options.dimensions, body["dimensions"]) for ids in inputs]
     pooled = Pooled(
         f"embd-{intake.request_id(request, body)}", body, Work(len(inputs), sum(map(len, inputs))), options
     )
@@ -28,3 +37,16 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
         for index, vector in enumerate(vectors)
     ]
     return listed(data, pooled)
+
+
+def check_dimensions(wanted: int | None, options: Options) -> None:
+    """Refuse a length of embedding that the model was not trained for."""
+    if wanted is None:
+        return
+    name, lengths = options.models[0], options.matryoshka_dimensions
+    if not lengths:
+        raise refuse(NO_DIMENSIONS, model=name, dimensions=wanted)
+    if not 1 <= wanted <= options.dimensions:
+        raise refuse(_OUT_OF_RANGE, model=name, most=options.dimensions, dimensions=wanted)
+    if wanted not in lengths:
+        raise refuse(_OTHER_DIMENSIONS, model=name, lengths=list(lengths), dimensions=wanted)

@@ -15,14 +15,18 @@ from vllm_connect.simulator.requests.intake import Contract
 from vllm_connect.simulator.requests.refusals import UNAUTHORIZED, Refusal, Refused, detail, flat, refuse
 from vllm_connect.simulator.routes import (
     adapters,
+    batch,
     chat,
     classification,
+    cohere,
     completions,
     cors,
     development,
     embeddings,
+    generative_scoring,
     instruments,
     invocations,
+    messages,
     openapi,
     pooling,
     responses,
@@ -129,10 +133,14 @@ TABLE: Final = (
     Route("GET", "/weight_info", development.weight_info, _in_development),
     Route("GET", "/get_world_size", development.world_size, _in_development),
     Route("POST", "/v1/chat/completions", chat.answer, _generates, intake.CHAT),
+    Route("POST", "/v1/chat/completions/batch", batch.answer, _generates, intake.BATCH),
     Route("POST", "/v1/responses", responses.create, _generates, intake.RESPONSE),
     Route("GET", "/v1/responses/{response_id}", responses.retrieve, _generates),
     Route("POST", "/v1/responses/{response_id}/cancel", responses.cancel, _generates),
     Route("POST", "/v1/completions", completions.answer, _generates, intake.COMPLETION),
+    Route("POST", "/v1/messages", messages.answer, _generates, intake.MESSAGE),
+    Route("POST", "/v1/messages/count_tokens", messages.count_tokens, _generates, intake.MESSAGE_COUNT),
+    Route("POST", "/generative_scoring", generative_scoring.answer, _generates, intake.GENERATIVE_SCORING),
     Route("POST", "/scale_elastic_ep", scale_out.scale, _generates),
     Route("POST", "/is_scaling_elastic_ep", scale_out.is_scaling, _generates),
     Route("POST", "/pooling", pooling.answer, _pools, intake.POOLING),
@@ -149,6 +157,9 @@ TABLE: Final = (
         _only_for("embed", embeddings.answer, "Embeddings"),
         _embeds,
         intake.EMBEDDING,
+    ),
+    Route(
+        "POST", "/v2/embed", _only_for("embed", cohere.answer, "Embeddings"), _embeds, intake.COHERE_EMBEDDING
     ),
     *(Route("POST", path, scoring.score, _scores, intake.SCORE) for path in ("/score", "/v1/score")),
     *(
