@@ -13,6 +13,23 @@ import trustme
 from tests.live.servers import READY_WITHIN, Certificates, Options, Server
 
 HERE = Path(__file__).parent
+# What brings routes and fields that a server does not have by itself.
+RICH_OPTIONS = (
+    "--reasoning-parser=qwen3",
+    "--enable-lora",
+    "--max-lora-rank=8",
+    "--max-num-queued-reqs=8",
+    "--enable-server-load-tracking",
+    "--enable-request-id-headers",
+    "--enable-per-request-metrics",
+    "--enable-prompt-tokens-details",
+    "--enable-tokenizer-info-endpoint",
+)
+RICH_VARIABLES = {
+    "VLLM_SERVER_DEV_MODE": "1",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+    "VLLM_ENABLE_RESPONSES_API_STORE": "1",
+}
 TEST_WITHIN = 60.0
 
 Launch = Callable[[Options], Server]
@@ -145,8 +162,17 @@ def started_tls_server(launch: Launch, chat_model: Path, live_key: str, certific
 
 @pytest.fixture(scope="session")
 def started_uds_server(launch: Launch, chat_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    path = tmp_path_factory.mktemp("uds") / "vllm.sock"
-    return launch(Options(kind="chat", model=chat_model, names=("tiny",), uds=path))
+    return launch(
+        Options(
+            kind="chat",
+            model=chat_model,
+            names=("tiny",),
+            uds=tmp_path_factory.mktemp("uds") / "vllm.sock",
+            tools=True,
+            extra=RICH_OPTIONS,
+            variables=RICH_VARIABLES,
+        )
+    )
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +183,7 @@ def tls_server(started_tls_server: Server, started_uds_server: Server) -> Server
 
 @pytest.fixture(scope="session")
 def uds_server(started_tls_server: Server, started_uds_server: Server) -> Server:
-    """A chat server at a unix socket, without a key, loading while the one behind TLS does."""
+    """A chat server at a unix socket, without a key and with all that is optional; it loads while the one behind TLS does."""
     return ready_for_chat(started_uds_server)
 
 

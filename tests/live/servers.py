@@ -10,7 +10,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -42,6 +42,7 @@ class Options:
     uds: Path | None = None
     tls: Certificates | None = None
     extra: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,4 +223,5 @@ def environment(options: Options, python: Path, scratch: Path) -> dict[str, str]
         "TORCHDYNAMO_DISABLE": "1",
         "TMPDIR": str(scratch),
         **({"VLLM_API_KEY": options.api_key} if options.api_key else {}),
+        **options.variables,
     }

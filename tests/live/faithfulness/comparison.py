@@ -87,7 +87,7 @@ def _frames(body: bytes) -> Iterator[Any]:
 
 def _frame(text: str) -> tuple[float, Any]:
     """Return the choice that an event belongs to, and its shape; what belongs to none stays behind them all."""
-    event, _, data = text.rpartition("data: ")
+    event, _, data = f"\n{text}".partition("\ndata: ")
     if not data.startswith("{"):
         return math.inf, text
     content = json.loads(data)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 ServerName = Literal["plain", "rich", "embedding"]
@@ -11,6 +11,7 @@ CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
 RESPONSES = "/v1/responses"
+MESSAGES = "/v1/messages"
 
 ASKED: list[Any] = [{"role": "user", "content": "Tell me about the sea."}]
 WEATHER = {
@@ -31,7 +32,7 @@ LONG_TEXT = "word " * 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request; those `before` it are asked for what they leave behind."""
+    """One request; those `before` and `after` it are asked for what they leave behind, and not compared."""
 
     name: str
     server: ServerName
@@ -41,6 +42,7 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     with_key: bool = True
     before: tuple["Exchange", ...] = ()
+    after: tuple["Exchange", ...] = ()
 
 
 def _row(server: ServerName, path: str, name: str, body: Any = None, **more: Any) -> Exchange:
@@ -338,6 +340,115 @@ POOLED = (
     _row("embedding", "/detokenize", "detokenize", {"tokens": [5, 6]}),
 )
 
+RICH_BOTH: dict[str, dict[str, Any]] = {
+    "reasoning": {},
+    "reasoning hidden": {"include_reasoning": False},
+    "reasoning hidden, token ids": {"include_reasoning": False, "return_token_ids": True},
+    "no reasoning": {"chat_template_kwargs": {"enable_thinking": False}},
+    "no effort": {"reasoning_effort": "none"},
+    "usage": {},
+    "queue full": {"n": 9, "temperature": 1},
+}
+
+RESPONSE: dict[str, dict[str, Any]] = {
+    "bare": {},
+    "with instructions": {"instructions": "Be brief."},
+    "of messages": {"input": [{"role": "user", "content": "Tell me."}]},
+    "not stored": {"store": False},
+    "tool required": {
+        "tools": [{"type": "function", **WEATHER}],
+        "tool_choice": "required",
+        "max_output_tokens": 60,
+    },
+    "schema": {
+        "text": {"format": {"type": "json_schema", "name": "answer", "schema": YES_OR_NO}},
+        "max_output_tokens": 40,
+    },
+    "metadata": {"metadata": {"a": "b"}, "user": "me", "truncation": "auto"},
+    "wrong model": {"model": "nope"},
+    "temperature too high": {"temperature": 3},
+    "previous one unknown": {"previous_response_id": "resp_nope"},
+    "previous one misnamed": {"previous_response_id": "nope"},
+    "no input": {"input": None},
+    "too long": {"input": LONG_TEXT},
+    "background without store": {"background": True, "store": False},
+}
+MESSAGE: dict[str, dict[str, Any]] = {
+    "bare": {},
+    "with a system text": {"system": "Be brief."},
+    "stop sequences": {"stop_sequences": ["zzzz"]},
+    "wrong model": {"model": "nope"},
+    "no messages": {"messages": []},
+    "no max_tokens": {"max_tokens": None},
+    "too long": {"messages": [{"role": "user", "content": LONG_TEXT}]},
+}
+
+
+def _responses(server: ServerName, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Exchange]:
+    for name, parameters in rows.items():
+        body = {"input": "Tell me about the sea.", "max_output_tokens": 5, "temperature": 0, **parameters}
+        yield _row(server, RESPONSES, f"response, {name}", body)
+
+
+def _messages(server: ServerName, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Exchange]:
+    for name, parameters in rows.items():
+        body = {"model": "tiny", "messages": ASKED, "max_tokens": 5, "temperature": 0, **parameters}
+        yield _row(server, MESSAGES, f"message, {name}", body)
+
+
+SLEEP = _row("rich", "/sleep?level=1", "sleep", {})
+WAKE_UP = _row("rich", "/wake_up", "wake up", {})
+PAUSE = _row("rich", "/pause", "pause", {})
+RESUME = _row("rich", "/resume", "resume", {})
+
+RICH = (
+    _row("rich", "/v1/models", "models"),
+    _row("rich", "/load", "load"),
+    replace(SLEEP, after=(WAKE_UP,)),
+    replace(WAKE_UP, before=(SLEEP,)),
+    _row("rich", "/is_sleeping", "asleep?", before=(SLEEP,), after=(WAKE_UP,)),
+    _row("rich", "/is_sleeping", "awake?"),
+    replace(PAUSE, after=(RESUME,)),
+    replace(RESUME, before=(PAUSE,)),
+    _row("rich", "/is_paused", "paused?"),
+    _row("rich", "/health", "health asleep", before=(SLEEP,), after=(WAKE_UP,)),
+    _row("rich", "/reset_prefix_cache", "reset the prefix cache", {}),
+    _row("rich", "/abort_requests", "abort", {"request_ids": ["nothing"]}),
+    _row("rich", "/abort_requests", "abort all", {}),
+    _row("rich", "/v1/load_lora_adapter", "adapter that is nowhere", {"lora_name": "a", "lora_path": "/nowhere"}),
+    _row("rich", "/v1/load_lora_adapter", "adapter without a path", {"lora_name": "a"}),
+    _row("rich", "/v1/load_lora_adapter", "adapter without a name", {"lora_name": "", "lora_path": "/nowhere"}),
+    _row("rich", "/v1/load_lora_adapter", "adapter of nothing", {}),
+    _row("rich", "/v1/unload_lora_adapter", "unloading an unknown adapter", {"lora_name": "a"}),
+    _row("rich", "/v1/models", "request id echoed", headers={"X-Request-Id": "mine"}),
+    _row("rich", f"{RESPONSES}/resp_nope", "response that is unknown"),
+    _row("rich", f"{RESPONSES}/nope", "response that is misnamed"),
+    _row("rich", f"{RESPONSES}/resp_nope/cancel", "cancelling an unknown response", {}),
+    _row("plain", f"{RESPONSES}/resp_nope", "response where nothing is stored"),
+    _row("plain", RESPONSES, "response in the background", {"input": "x", "background": True}),
+    _row("plain", MESSAGES + "/count_tokens", "count tokens", {"model": "tiny", "messages": ASKED}),
+    _row("plain", MESSAGES, "message without a key", {"messages": ASKED}, with_key=False),
+    _row("plain", MESSAGES, "message with the key in x-api-key", {"messages": ASKED}, with_key=False,
+         headers={"x-api-key": "x"}),
+    _row("plain", CHAT + "/batch", "batch of conversations", {"messages": [ASKED, ASKED], "max_tokens": 3}),
+    _row("plain", CHAT + "/batch", "batch, streamed", {"messages": [ASKED], "stream": True}),
+    _row("plain", CHAT + "/batch", "batch of a conversation", {"messages": ASKED}),
+    _row("plain", "/invocations", "invocation of chat", {"messages": ASKED, "max_tokens": 3}, with_key=False),
+    _row("plain", "/invocations", "invocation of completion", {"prompt": "x", "max_tokens": 3}, with_key=False),
+    _row("plain", "/invocations", "invocation of nothing", {}, with_key=False),
+    _row("plain", "/generative_scoring", "scoring by generation", {}, with_key=False),
+    _row("plain", "/v1/audio/transcriptions", "transcription", {}),
+    _row("plain", "/v1/images/generations", "image", {}),
+    _row("plain", "/kv_event_sources", "cache events"),
+    _row("plain", "/tokenizer_info", "tokenizer without its option"),
+    _row("plain", "/server_info", "server's settings without development mode"),
+    _row("embedding", "/v2/embed", "embedding by Cohere's route", {"model": "minilm", "texts": ["a"]}),
+    _row("embedding", "/v2/embed", "embedding by Cohere's route, typed",
+         {"model": "minilm", "texts": ["a"], "input_type": "search_query", "embedding_types": ["float"]}),
+    _row("embedding", RESPONSES, "response of an embedding server", {"input": "x"}),
+    _row("embedding", "/invocations", "invocation of embedding", {"input": "x"}),
+)  # fmt: skip
+
 TABLE: tuple[Exchange, ...] = (
     *INSTRUMENTS,
     *_chats("plain", CHAT_BOTH),
@@ -348,4 +459,15 @@ TABLE: tuple[Exchange, ...] = (
     *_completions("plain", _streamed(COMPLETION_BOTH | COMPLETION_STREAMED)),
     *POOLED,
     *_embeddings(EMBEDDING),
+    *RICH,
+    *_chats("rich", RICH_BOTH),
+    *_chats("rich", _streamed({**RICH_BOTH, "usage": USAGE, "running usage": RUNNING_USAGE})),
+    *_responses("plain", RESPONSE),
+    *_responses("plain", _streamed(RESPONSE)),
+    *_responses("rich", {"bare": {}, "background": {"background": True}}),
+    *_responses("rich", _streamed({"bare": {}})),
+    *_messages("plain", MESSAGE),
+    *_messages("plain", _streamed(MESSAGE)),
+    *_messages("rich", {"reasoning": {}}),
+    *_messages("rich", _streamed({"reasoning": {}})),
 )

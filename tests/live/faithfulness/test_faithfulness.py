@@ -16,15 +16,31 @@ Pair = tuple[Server, Simulator]
 
 
 @pytest.fixture(scope="session")
-def pairs(chat_server: Server, embed_server: Server) -> Iterator[Mapping[ServerName, Pair]]:
+def pairs(
+    chat_server: Server, uds_server: Server, embed_server: Server
+) -> Iterator[Mapping[ServerName, Pair]]:
     """Each real server with a simulator that is set up as it is."""
     with (
         Simulator(
             models=chat_server.options.names, api_key=chat_server.options.api_key, max_model_len=1024
         ) as plain,
+        Simulator(
+            models=uds_server.options.names,
+            max_model_len=1024,
+            reasoning_parser="qwen3",
+            enable_lora=True,
+            max_num_queued_reqs=8,
+            enable_server_load_tracking=True,
+            enable_request_id_headers=True,
+            dev_mode=True,
+        ) as rich,
         Simulator(kind="pooling", models=embed_server.options.names, max_model_len=256) as embedding,
     ):
-        yield {"plain": (chat_server, plain), "embedding": (embed_server, embedding)}
+        yield {
+            "plain": (chat_server, plain),
+            "rich": (uds_server, rich),
+            "embedding": (embed_server, embedding),
+        }
 
 
 @pytest.mark.parametrize("exchange", TABLE, ids=lambda exchange: exchange.name)
@@ -36,8 +52,10 @@ def test_answers_alike(exchange: Exchange, pairs: Mapping[ServerName, Pair]) -> 
     real, simulated = pairs[exchange.server]
     key = real.options.api_key
     for step in exchange.before:
-        ask_real(real, step, key), ask_simulated(simulated, step, key)
-    found = differences(ask_real(real, exchange, key), ask_simulated(simulated, exchange, key))
+        ask_both(real, simulated, step, key)
+    found = differences(*ask_both(real, simulated, exchange, key))
+    for step in exchange.after:
+        ask_both(real, simulated, step, key)
     assert bool(found) == (exchange.name in DIFFERENCES), "\n".join(found) or "no longer a difference"
 
 
@@ -48,12 +66,11 @@ def test_every_known_difference_is_asked_for() -> None:
     assert set(DIFFERENCES) <= set(names)
 
 
-def ask_real(server: Server, exchange: Exchange, key: str | None) -> Answer:
-    return answer(server.connection(timeout=60), exchange, key)
-
-
-def ask_simulated(server: Simulator, exchange: Exchange, key: str | None) -> Answer:
-    return answer(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60), exchange, key)
+def ask_both(
+    real: Server, simulated: Simulator, exchange: Exchange, key: str | None
+) -> tuple[Answer, Answer]:
+    stand_in = http.client.HTTPConnection("127.0.0.1", simulated.port, timeout=60)
+    return answer(real.connection(timeout=60), exchange, key), answer(stand_in, exchange, key)
 
 
 def answer(opened: http.client.HTTPConnection, exchange: Exchange, key: str | None) -> Answer:
