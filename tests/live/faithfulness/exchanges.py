@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 ServerName = Literal["plain", "rich", "embedding"]
+SERVERS: tuple[ServerName, ...] = get_args(ServerName)
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -131,7 +132,7 @@ CHAT_WHOLE: dict[str, dict[str, Any]] = {
     "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]},
     "any role": {"messages": [{"role": "alien", "content": "Hello"}]},
     "stop token": {"stop_token_ids": list(range(2048)), "min_tokens": 0},
-    "clamped output": {"messages": [{"role": "user", "content": "a " * 400}], "max_tokens": 1000, "stop": ["a", "e"]},
+    "clamped output": {"messages": [{"role": "user", "content": "a " * 100}], "max_tokens": 950, "stop": ["a", "e"]},
     "wrong model": {"model": "nope"},
     "model like a path": {"model": "/home/me/model.bin"},
     "empty model": {"model": ""},

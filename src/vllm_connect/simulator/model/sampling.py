@@ -86,7 +86,7 @@ _NO_REASONING = Refusal(
 )
 _OUT_OF_VOCABULARY = Refusal("Token id {token} is out of vocabulary")
 _TRUNCATION_TOO_LONG = (
-    "truncate_prompt_tokens={kept} cannot be greater than max_model_len = {limit}."
+    "truncate_prompt_tokens={kept} cannot be greater than {room} = {limit}."
     " Please request a smaller truncation size."
 )
 _MAX_STOPS = 4
@@ -104,9 +104,11 @@ def check_output_limit(requested: int | None, parameter: str, options: Options) 
 
 def check_truncation(body: Body, options: Options) -> None:
     """Refuse to keep more of a prompt than the context holds."""
-    kept = body["truncate_prompt_tokens"]
-    if kept is not None and kept > options.max_model_len:
-        text = _TRUNCATION_TOO_LONG.format(kept=kept, limit=options.max_model_len)
+    kept, reserved = body["truncate_prompt_tokens"], _reserved_output(body, options)
+    limit = options.max_model_len - (reserved or 0)
+    if kept is not None and kept > limit:
+        room = "max_model_len" if reserved is None else "max_model_len - max_tokens"
+        text = _TRUNCATION_TOO_LONG.format(kept=kept, room=room, limit=limit)
         raise refuse(Refusal(text, "truncate_prompt_tokens"), value=kept)
 
 
