@@ -40,6 +40,10 @@ ALIKE = {
         reply({"error": {"message": "Vocabulary size: 7"}}),
         reply({"error": {"message": "Vocabulary size: 9"}}),
     ),
+    "order of a set": (
+        reply({"error": {"message": "Supported tasks: ['a', 'b']"}}),
+        reply({"error": {"message": "Supported tasks: ['b', 'a']"}}),
+    ),
     "names of tokens": (reply({"top_logprobs": {"a": 0.5}}), reply({"top_logprobs": {"b": 0.5, "c": 0.1}})),
 }
 UNLIKE = {

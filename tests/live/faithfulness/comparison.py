@@ -32,8 +32,10 @@ OF_TOKENS = frozenset({"top_logprobs", "prompt_logprobs"})
 # These headers vary with time and with the length of made-up texts.
 UNCOMPARED_HEADERS = frozenset({"date", "content-length"})
 HEADERS_WITHOUT_VALUE = frozenset({"metadata", "x-request-id", "location"})
-# Numbers in error texts that belong to the model's tokenizer.
-OF_THE_TOKENIZER = re.compile(r"(?<=Vocabulary size: )\d+|(?<=more than )\d+(?= characters)")
+# In error texts: numbers of the model's tokenizer, and a list that vLLM makes of a set, in an order of each start.
+UNCOMPARED_WORDS = re.compile(
+    r"(?<=Vocabulary size: )\d+|(?<=more than )\d+(?= characters)|(?<=Supported tasks: )\[[^]]*\]"
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def shape(value: Any, key: str = "") -> Any:
     """Return keys and types of JSON, an error whole."""
     match value:
         case {"error": {"message": str(message), **error}}:
-            return {"error": {"message": OF_THE_TOKENIZER.sub("…", message), **error}}
+            return {"error": {"message": UNCOMPARED_WORDS.sub("…", message), **error}}
         case dict() if key in OF_TOKENS:
             return {"<token>": shape(next(iter(value.values()), None))}
         case dict():

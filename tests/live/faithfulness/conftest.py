@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from tests.live.faithfulness.comparison import Answer
 from tests.live.faithfulness.exchanges import Exchange, ServerName
 from tests.live.servers import Server
 from vllm_connect.simulator import Simulator
+
+# Which vLLM `./dev live` started; the others than the tested one show how well its predecessors are simulated.
+VERSION = os.environ.get("LIVE_VLLM_VERSION", "0.32.0")
 
 
 class Pair(NamedTuple):
@@ -33,14 +37,19 @@ def pairs(
     """The servers of the live tests, each with its stand-in."""
     with (
         Simulator(
-            models=chat_server.options.names, api_key=chat_server.options.api_key, max_model_len=1024
+            version=VERSION,
+            models=chat_server.options.names,
+            api_key=chat_server.options.api_key,
+            max_model_len=1024,
         ) as plain,
         Simulator(
+            version=VERSION,
             models=uds_server.options.names,
             max_model_len=1024,
             reasoning_parser="qwen3",
             enable_lora=True,
             allow_runtime_lora_updating=True,
+            lora_paths=("/adapters",),
             max_num_queued_reqs=8,
             enable_server_load_tracking=True,
             enable_request_id_headers=True,
@@ -50,7 +59,9 @@ def pairs(
             enable_responses_api_store=True,
             dev_mode=True,
         ) as rich,
-        Simulator(kind="pooling", models=embed_server.options.names, max_model_len=256) as embedding,
+        Simulator(
+            version=VERSION, kind="pooling", models=embed_server.options.names, max_model_len=256
+        ) as embedding,
     ):
         yield {
             "plain": Pair(chat_server, plain),
