@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_shell(line: str, server: Simulator, monkeypatch: pytest.MonkeyPatch) ->
         return
     monkeypatch.setenv("VLLM_BASE_URL", server.url)
     monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
-    name, *arguments = command.split()
+    name, *arguments = shlex.split(command)
     assert name == "vllm-connect"
     ran = subprocess.run(
         [sys.executable, "-m", "vllm_connect", *arguments],
