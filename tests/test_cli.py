@@ -8,15 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 import vllm_connect
-from tests.commands import Terminal, run
+from tests.commands import COMMAND, Terminal, run
+from vllm_connect import OpenAI
 from vllm_connect.cli.app import COMMANDS
 from vllm_connect.simulator import Reply, Simulator
+from vllm_connect.simulator.options import OPTIONS
 
 
 def test_help_does_not_import_the_sdk() -> None:
@@ -130,19 +131,50 @@ def test_demo() -> None:
     assert "demo-key" not in shown.stdout
 
 
-def test_simulator() -> None:
-    """`simulator` serves on a free port until it is told to stop, and then ends well."""
+def test_simulator(tmp_path: Path) -> None:
+    """`simulator` serves as its options say, with a key from a file, until it is told to stop, and then ends well."""
+    (tmp_path / "key").write_text("secret-key\n", encoding="utf-8")
+    arguments = ["--port", "0", "--model", "mine", "--models", "alias", "--lora-modules", "tuned=path"]
+    given = ["--key-file", f"{tmp_path}/key", "--dev-mode", "--max-model-len", "512", "--json"]
     with subprocess.Popen(
-        [sys.executable, "-m", "vllm_connect", "simulator", "--port", "0", "--model", "mine"],
-        stdout=subprocess.PIPE,
-        text=True,
+        [*COMMAND, "simulator", *arguments, *given], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[0]
-        with urllib.request.urlopen(f"{url}/models", timeout=10) as response:
-            assert json.load(response)["data"][0]["id"] == "mine"
+        about = json.loads(process.stdout.readline())
+        assert about == {"url": about["url"], "kind": "generate", "models": ["mine", "alias"]}
+        with OpenAI(base_url=about["url"], api_key="secret-key") as client:
+            facts = client.server.info()
+        assert [model.id for model in facts.models] == ["mine", "alias", "tuned"]
+        assert facts.max_model_len == 512
+        assert facts.needs_key
+        assert "sleep" in (facts.serves or ())
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_simulator_options() -> None:
+    """`simulator` has every option of the stand-in server but the key, which is no value of a command line."""
+    shown = run("simulator", "--help").stdout
+    assert [option.flag for option in OPTIONS if f" {option.flag}" not in shown] == ["--api-key"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--port", "99999"], 2, "less than or equal to 65535"),
+        (["--kind", "both"], 2, "'generate', 'pooling'"),
+        (["--lora-modules", "tuned"], 2, "--lora-modules takes NAME=PATH"),
+        (["--ssl-keyfile", "key.pem"], 2, "TLS needs one"),
+        (["--ssl-certfile", "/nowhere.pem"], 2, "/nowhere.pem cannot be loaded"),
+        (["--key-file", "/nowhere"], 1, "/nowhere cannot be read"),
+        (["--port", "{port}"], 1, "address already in use"),
+    ],
+)
+def test_simulator_wrong(server: Simulator, arguments: list[str], code: int, told: str) -> None:
+    """`simulator` says what cannot be, and why it cannot start."""
+    shown = run("simulator", *(one.format(port=server.port) for one in arguments))
+    assert shown.returncode == code
+    assert told in " ".join(shown.stderr.split())
 
 
 def test_ask_key(server: Simulator) -> None:

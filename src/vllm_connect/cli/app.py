@@ -34,7 +34,10 @@ COMMANDS = (
     (complete.complete, ("vllm-connect complete -q 'def fibonacci(n):' --max-tokens 64 --stats",)),
     (embed.embed, ("vllm-connect embed --file documents.jsonl --field text > vectors.jsonl",)),
     (tokenize.tokenize, ("vllm-connect tokenize --text 'How many tokens is this?'",)),
-    (simulator.simulator, ("vllm-connect simulator --port 8000 --model my-model",)),
+    (
+        simulator.simulator,
+        ("vllm-connect simulator --model my-model --reasoning-parser qwen3 --token-delay 0.02",),
+    ),
 )
 
 
@@ -66,7 +69,10 @@ def _vllm_connect(version: Version = False) -> None:
 
 for _command, _examples in COMMANDS:
     # The mark keeps each example on a line of its own.
-    app.command(epilog="\b\nFor example:\n" + "\n".join(f"  {line}" for line in _examples))(_command)
+    app.command(
+        cls=simulator.SimulatorCommand if _command is simulator.simulator else None,
+        epilog="\b\nFor example:\n" + "\n".join(f"  {line}" for line in _examples),
+    )(_command)
 
 
 def main() -> None:
