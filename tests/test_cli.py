@@ -71,10 +71,10 @@ def test_models(server: Simulator, tmp_path: os.PathLike[str]) -> None:
     assert "4096" in shown.stdout
     listed = json.loads(run("models", "--url", server.url, "--key-file", key, "--json").stdout)
     assert [model["id"] for model in listed] == ["sim-model", "sim-alias"]
-    body = b'{"object":"list","data":[{"id":"evil\\u001b[2J\\u202e"}]}'
+    body = b'{"object":"list","data":[{"id":"evil\\u001b[2J\\u202e%s"}]}' % (b"x" * 200)
     server.reply_next(Reply(headers={"content-type": "application/json"}, body=body))
     hostile = run("models", server.url, "--key-file", key)
-    assert "evil [2J" in hostile.stdout
+    assert f"evil [2J{'x' * 200}" in hostile.stdout
     assert "\x1b" not in hostile.stdout
     assert "\u202e" not in hostile.stdout
 
@@ -196,15 +196,17 @@ def test_info(server: Simulator, pooling: Simulator) -> None:
     assert told["kind"] == "generate"
     assert told["model"] == "sim-alias (context 4096)"
     assert told["API key"] == "needed"
+    assert told["requests"] == "0 running, 0 waiting, 0 finished"
     facts = json.loads(run("info", pooling.url, "--json").stdout)
     assert (facts["kind"], facts["needs_key"], facts["load"]) == ("pooling", False, 0)
+    assert facts["metrics"]["running"] == 0
     assert "embeddings" in facts["serves"]
     gateway = {"content-type": "application/json"}, b'{"object":"list","data":[{"id":"m"}]}'
     hidden = [Reply(404, body=b'{"detail":"Not Found"}')] * 40
     pooling.reply_next(Reply(headers=gateway[0], body=gateway[1]), *hidden)
     shown = run("info", pooling.url)
     assert shown.returncode == 0, shown.stderr
-    for part in ("version unknown", "m (context unknown)", "unknown"):
+    for part in ("version unknown", "m (context unknown)", "metrics  "):
         assert part in shown.stdout
 
 

@@ -70,6 +70,7 @@ def test_info(environ: dict[str, str], embed_server: Server) -> None:
     assert (chat["kind"], chat["needs_key"], chat["models"][0]["max_model_len"]) == ("generate", True, 1024)
     assert (embed["kind"], embed["needs_key"], embed["version"]) == ("pooling", False, "0.32.0")
     assert "chat" in chat["serves"]
+    assert chat["metrics"]["generation_tokens"] > 0
     assert "embeddings" in embed["serves"]
 
 

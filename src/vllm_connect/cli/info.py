@@ -10,11 +10,14 @@ from vllm_connect.cli.options import Connection, Json, Timeout, connecting
 from vllm_connect.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
+    from vllm_connect.client.server import Metrics
     from vllm_connect.facts import ServerFacts
 
 __all__ = ["info"]
 
 T = TypeVar("T")
+
+UNKNOWN = "unknown"
 # Readings are an extra: a server that is too busy to give them is told about without them.
 READING_SECONDS = 5.0
 
@@ -29,11 +32,13 @@ def info(connection: Connection, timeout: Timeout = None, json: Json = False) ->
     with connection.client(timeout=timeout) as client:
         facts = client.server.info()
         quick = client.with_options(timeout=READING_SECONDS if timeout is None else timeout, max_retries=0)
-        load = _reading(quick.server.load)
+        load, metrics = _reading(quick.server.load), _reading(quick.server.metrics)
     if json:
-        print_json(_document(facts, load))
+        print_json(
+            {**_document(facts), "load": load, "metrics": None if metrics is None else _counts(metrics)}
+        )
     else:
-        print_table(("", ""), _rows(facts, load))
+        print_table(("", ""), (*_rows(facts), ("load", _load(load)), *_busy(metrics)))
 
 
 def _reading(ask: Callable[[], T]) -> T | None:
@@ -45,7 +50,7 @@ def _reading(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def _document(facts: ServerFacts, load: int | None) -> dict[str, Any]:
+def _document(facts: ServerFacts) -> dict[str, Any]:
     return {
         "server": facts.url,
         "is_vllm": facts.is_vllm,
@@ -54,19 +59,51 @@ def _document(facts: ServerFacts, load: int | None) -> dict[str, Any]:
         "models": [dataclasses.asdict(model) for model in facts.models],
         "serves": None if facts.serves is None else sorted(facts.serves),
         "needs_key": facts.needs_key,
-        "load": load,
     }
 
 
-def _rows(facts: ServerFacts, load: int | None) -> Iterator[tuple[str, str]]:
+def _counts(metrics: Metrics) -> dict[str, float | None]:
+    names = (field.name for field in dataclasses.fields(metrics) if field.name != "samples")
+    counts = {name: getattr(metrics, name) for name in names}
+    return {**counts, "prefix_cache_hit_rate": metrics.prefix_cache_hit_rate}
+
+
+def _rows(facts: ServerFacts) -> Iterator[tuple[str, str]]:
     yield "server", facts.url
     yield "vLLM", facts.version or ("not a vLLM" if facts.is_vllm is False else "version unknown")
-    yield "kind", facts.kind or "unknown"
+    yield "kind", facts.kind or UNKNOWN
     for model in facts.models:
         length = model.max_model_len
         context = "context unknown" if length is None else f"context {length}"
         adapter = "" if model.parent is None else f", adapter of {model.parent}"
         yield "model", f"{model.id} ({context}{adapter})"
-    yield "serves", "unknown" if facts.serves is None else ", ".join(sorted(facts.serves))
-    yield "API key", {True: "needed", False: "not needed", None: "unknown"}[facts.needs_key]
-    yield "requests in flight", "unknown" if load is None else str(load)
+    yield "serves", UNKNOWN if facts.serves is None else ", ".join(sorted(facts.serves))
+    yield "API key", {True: "needed", False: "not needed", None: UNKNOWN}[facts.needs_key]
+
+
+def _load(load: int | None) -> str:
+    # vLLM answers 0 unless it was told to count.
+    told = {None: UNKNOWN, 0: "0 requests in flight, or not counted (--enable-server-load-tracking)"}
+    return told.get(load, f"{load} requests in flight")
+
+
+def _busy(metrics: Metrics | None) -> Iterator[tuple[str, str]]:
+    if metrics is None:
+        yield "metrics", UNKNOWN
+        return
+    yield (
+        "requests",
+        f"{_known(metrics.running)} running, {_known(metrics.waiting)} waiting, {_known(metrics.finished)} finished",
+    )
+    yield "tokens", f"{_known(metrics.prompt_tokens)} read, {_known(metrics.generation_tokens)} generated"
+    usage = metrics.kv_cache_usage
+    yield (
+        "KV cache",
+        f"{UNKNOWN if usage is None else format(usage, '.0%')} used, {_known(metrics.preemptions)} preemptions",
+    )
+    rate = metrics.prefix_cache_hit_rate
+    yield "prefix cache", UNKNOWN if rate is None else f"{rate:.0%} of the tokens looked up were found"
+
+
+def _known(count: int | None) -> str:
+    return UNKNOWN if count is None else str(count)

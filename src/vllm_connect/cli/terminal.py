@@ -27,6 +27,8 @@ REPLACEMENTS = {"Cc": " ", "Cf": "", "Cs": "\ufffd", "Zl": "\n", "Zp": "\n"}
 KEPT = frozenset("\n\t\u200c\u200d")
 # Written languages stack fewer marks on a letter; a flood of them covers the lines around.
 MOST_MARKS = 8
+# rich takes a pipe to be 80 columns wide, and would break lines that programs read.
+ANY_WIDTH = 1_000_000
 
 
 class Cleaner:
@@ -92,7 +94,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else ANY_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
