@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,21 @@ def test_tokenize_wrong(arguments: list[str], told: str) -> None:
     shown = run("tokenize", "127.0.0.1:1", *arguments)
     assert shown.returncode == 2
     assert told in " ".join(shown.stderr.split())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(
+    ("output", "code", "told"), [("/dev/full", 1, "No space left on device"), ("&-", 0, "")]
+)
+def test_output_that_cannot_be_written(server: Simulator, output: str, code: int, told: str) -> None:
+    """A full disk is told in a line; an output that is closed is nobody's."""
+    command = shlex.join([*COMMAND, "config", server.url])
+    shown = subprocess.run(
+        f"{command} >{output}", shell=True, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert shown.returncode == code
+    assert told in shown.stderr
+    assert shown.stderr.count("\n") == bool(told)
 
 
 @pytest.mark.parametrize("traceback", [False, True])

@@ -81,6 +81,8 @@ def main() -> None:
     Exit code 0 only for success, 1 for a failure, 2 for a wrong command line, 130 for Ctrl-C.
     """
     warnings.showwarning = _warn
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # to the end of the process
     for stream in (sys.stdout, sys.stderr):
         # A text that the locale cannot write is written as far as it can be.
         if hasattr(stream, "reconfigure"):
@@ -113,14 +115,19 @@ def _tell(error: Exception) -> None:
         complain(told(error))
         return
     more = "" if wants_traceback else f" with what {TRACEBACK}=1 shows"
+    if isinstance(error, OSError):
+        complain(f"{error.strerror or error}{'' if error.filename is None else f': {error.filename}'}")
+        return
     complain(f"a bug in vllm-connect: {type(error).__name__}: {error}. Please open an issue{more}.")
 
 
 def _flushed(code: int) -> int:
-    """Return the exit code, 1 where the reader of the output (`| head`) has gone; quietly, here and at the end."""
+    """Return the exit code, 1 where the output cannot be written; quietly where its reader (`| head`) has gone."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as cause:
+        if not isinstance(cause, BrokenPipeError):
+            _tell(cause)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code or 1
     return code

@@ -11,7 +11,7 @@ import typer
 from vllm_connect.cli.incoming import checked, prompt_text
 from vllm_connect.cli.options import Connection, Json, MaxTokens, Model, Options, Stats, Timeout, connecting
 from vllm_connect.cli.parameters import parse_options
-from vllm_connect.cli.terminal import complain, shown
+from vllm_connect.cli.terminal import complain, single_line
 
 if TYPE_CHECKING:
     from vllm_connect.cli.conversation import Conversation
@@ -120,7 +120,7 @@ def _talk(client: OpenAI, conversation: Conversation, *, history: bool, reasonin
 
     facts = client.server.info()
     names = ", ".join(model.id for model in facts.models)
-    typer.echo(shown(f"{facts.url} serves {names}. /help shows the commands, Ctrl-D ends."))
+    typer.echo(single_line(f"{facts.url} serves {names}. /help shows the commands, Ctrl-D ends."))
     prompt = Prompt(_history() if history else None)
     Session(client, conversation, prompt, reasoning=reasoning, stats=stats).run()
 

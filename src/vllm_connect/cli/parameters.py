@@ -49,7 +49,7 @@ def parse_option(text: str) -> tuple[str, Any]:
         raise ValueError(f"{key}: {RESERVED[key]}")
     try:
         return key, json.loads(value, parse_constant=_no_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
 
 

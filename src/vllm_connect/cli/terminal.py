@@ -99,7 +99,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown("-" if cell is None else str(cell))) for cell in row))
+        table.add_row(*(Text(single_line("-" if cell is None else str(cell))) for cell in row))
     with console.capture() as printed:
         console.print(table)
     for line in printed.get().splitlines():

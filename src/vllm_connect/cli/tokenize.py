@@ -86,5 +86,10 @@ def _conversation(given: str) -> list[Any]:
 
 
 def _show(tokens: Tokenization) -> None:
-    print_table(("id", "token"), itertools.zip_longest(tokens.tokens, tokens.token_strs or ()))
+    print_table(("id", "token"), itertools.zip_longest(tokens.tokens, map(_quoted, tokens.token_strs or ())))
     typer.echo(f"{tokens.count} tokens; the context holds {tokens.max_model_len}")
+
+
+def _quoted(piece: str) -> str:
+    """Return a piece of text with its white space to be seen."""
+    return json_format.dumps(piece, ensure_ascii=False)

@@ -17,7 +17,7 @@ from vllm_connect.cli.conversation.conversation import Conversation, Message
 from vllm_connect.cli.conversation.prompt import Prompt
 from vllm_connect.cli.failure import Failure, told
 from vllm_connect.cli.rendering import AnswerPrinter, say_more
-from vllm_connect.cli.terminal import complain, shown, write
+from vllm_connect.cli.terminal import complain, shown, single_line, write
 
 if TYPE_CHECKING:
     from vllm_connect.client import OpenAI
@@ -72,8 +72,8 @@ class Session:
         if outcome.told:
             write(f"{shown(outcome.told)}\n")
         if outcome.lists_models:
-            names = [model.id for model in self._client.models.list()]
-            write(shown("".join(f"{name}\n" for name in names)))
+            for model in self._client.models.list():
+                write(f"{single_line(model.id)}\n")
         if outcome.saves_to is not None:
             _save(outcome.conversation, outcome.saves_to)
         if outcome.question is not None:
