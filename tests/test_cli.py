@@ -249,11 +249,18 @@ def test_tokenize_wrong(arguments: list[str], told: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 @pytest.mark.parametrize(
-    ("output", "code", "told"), [("/dev/full", 1, "No space left on device"), ("&-", 0, "")]
+    ("output", "arguments", "code", "told"),
+    [
+        ("/dev/full", [], 1, "No space left on device"),
+        ("/dev/full", ["--json"], 1, "No space left on device"),
+        ("&-", [], 0, ""),
+    ],
 )
-def test_output_that_cannot_be_written(server: Simulator, output: str, code: int, told: str) -> None:
+def test_output_that_cannot_be_written(
+    server: Simulator, output: str, arguments: list[str], code: int, told: str
+) -> None:
     """A full disk is told in a line; an output that is closed is nobody's."""
-    command = shlex.join([*COMMAND, "config", server.url])
+    command = shlex.join([*COMMAND, "config", server.url, *arguments])
     shown = subprocess.run(
         f"{command} >{output}", shell=True, stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )

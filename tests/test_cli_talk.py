@@ -104,13 +104,24 @@ def test_commands(server: Simulator) -> None:
         asked = len(server.requests)
         assert "is not a multimodal model" in chat.say("look")
         assert messages(server)[0]["content"][0]["image_url"] == {"url": "https://a.test/b.png"}
+        event = (
+            b'data: {"choices": [{"index": 0, "delta": {"content": "a cat"}, "finish_reason": "stop"}]}\n\n'
+        )
+        server.reply_next(
+            Reply(headers={"content-type": "text/event-stream"}, body=event + b"data: [DONE]\n\n")
+        )
+        assert "a cat" in chat.say("/retry")
+        chat.say("and now?")
+        assert [type(one["content"]) for one in messages(server)] == [list, str, str]
+        chat.say("/undo")
+        chat.say("/undo")
         chat.say("/undo")
         chat.say("//etc/hosts is a file")
         assert messages(server) == [{"role": "user", "content": "/etc/hosts is a file"}]
         chat.say("/model sim-alias")
         chat.say("x")
         assert server.requests[-1].json()["model"] == "sim-alias"
-        assert len(server.requests) == asked + 3
+        assert len(server.requests) == asked + 5
         chat.type("/quit\r")
         assert chat.exit_code() == 0
 
