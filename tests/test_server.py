@@ -64,9 +64,14 @@ DEGRADED: Any = [
     pytest.param({"*": PAGE}, {"version": None, "kind": None, "serves": None}, id="all a page"),
     pytest.param({"*": json_reply(b"{}", 405)}, {"kind": None, "serves": None}, id="no GET allowed"),
     pytest.param({"*": json_reply(b"{}", 503)}, {"kind": None, "serves": None}, id="all away"),
-    pytest.param(
-        {"/openapi.json": HIDDEN, "/v1/completions": json_reply(b"{}", 502)}, {"serves": None}, id="one away"
-    ),
+    *[
+        pytest.param(
+            {"/openapi.json": HIDDEN, "/v1/completions": json_reply(b"{}", status)},
+            {"serves": None},
+            id=f"one answers {status}",
+        )
+        for status in (429, 502)
+    ],
 ]
 
 

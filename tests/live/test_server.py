@@ -19,6 +19,12 @@ GENERATES = {"chat", "completions", "responses", "messages", "tokenize", "detoke
 POOLS = {"embeddings", "pooling", "score", "rerank", "tokenize", "detokenize"}
 
 
+@pytest.fixture
+def servers(chat_server: Server, embed_server: Server) -> dict[str, Server]:
+    """Both kinds of server, by the kind: asked for before a test's time runs, as they take long to start."""
+    return {"chat": chat_server, "embed": embed_server}
+
+
 def set_up(server: Server) -> dict[str, Any]:
     """Return the arguments of a client for a server."""
     return {"base_url": server.url, "api_key": server.options.api_key}
@@ -48,10 +54,10 @@ def test_info_without_openapi(caller: Caller, chat_server: Server, embed_server:
 
 
 @every_kind
-@pytest.mark.parametrize("server", ["chat_server", "embed_server"])
-def test_tokens(caller: Caller, request: pytest.FixtureRequest, server: str) -> None:
+@pytest.mark.parametrize("kind", ["chat", "embed"])
+def test_tokens(caller: Caller, servers: dict[str, Server], kind: str) -> None:
     """Text becomes tokens, and text again."""
-    given = set_up(request.getfixturevalue(server))
+    given = set_up(servers[kind])
     told = caller.run(lambda client: client.server.tokenize("hello sea", add_special_tokens=False), **given)
     assert told.count == len(told.tokens) > 0
     assert caller.run(lambda client: client.server.detokenize(told.tokens), **given) == "hello sea"
@@ -119,38 +125,36 @@ def test_small_answers(caller: Caller, chat_server: Server) -> None:
 
 
 MISSING: Any = [
-    ("chat_server", lambda client: client.server.score("a", "b"), r"/score with an embedding"),
-    ("chat_server", lambda client: client.server.classify("a"), r"/classify with a classification model"),
-    ("chat_server", lambda client: client.server.pooling("a"), r"/pooling with any pooling model"),
-    ("chat_server", lambda client: client.server.sleep(), r"--enable-sleep-mode .* VLLM_SERVER_DEV_MODE=1"),
-    ("chat_server", lambda client: client.server.abort("a"), r"VLLM_SERVER_DEV_MODE=1 or with --tokens-only"),
+    ("chat", lambda client: client.server.score("a", "b"), r"/score with an embedding"),
+    ("chat", lambda client: client.server.classify("a"), r"/classify with a classification model"),
+    ("chat", lambda client: client.server.pooling("a"), r"/pooling with any pooling model"),
+    ("chat", lambda client: client.server.sleep(), r"--enable-sleep-mode .* VLLM_SERVER_DEV_MODE=1"),
+    ("chat", lambda client: client.server.abort("a"), r"VLLM_SERVER_DEV_MODE=1 or with --tokens-only"),
     (
-        "chat_server",
+        "chat",
         lambda client: client.server.load_lora_adapter("a", "/b"),
         r"--enable-lora and the variable VLLM_ALLOW_RUNTIME_LORA_UPDATING=1",
     ),
     (
-        "chat_server",
+        "chat",
         lambda client: client.embeddings.create(input="a"),
         r"/v1/embeddings with an embedding model",
     ),
     (
-        "embed_server",
+        "embed",
         lambda client: client.completions.create(prompt="a"),
         r"with a model that generates text",
     ),
-    ("embed_server", lambda client: client.server.classify("a"), r"/classify with a classification model"),
+    ("embed", lambda client: client.server.classify("a"), r"/classify with a classification model"),
 ]
 
 
 @every_kind
-@pytest.mark.parametrize(("server", "call", "told"), MISSING)
-def test_missing_routes(
-    caller: Caller, request: pytest.FixtureRequest, server: str, call: Any, told: str
-) -> None:
+@pytest.mark.parametrize(("kind", "call", "told"), MISSING)
+def test_missing_routes(caller: Caller, servers: dict[str, Server], kind: str, call: Any, told: str) -> None:
     """A route that vLLM does not have names the option or the kind of model that brings it."""
     with pytest.raises(openai.NotFoundError, match=told):
-        caller.run(call, **set_up(request.getfixturevalue(server)))
+        caller.run(call, **set_up(servers[kind]))
 
 
 def test_scale_out_says_it_itself(chat_server: Server) -> None:

@@ -21,6 +21,8 @@ ASIDE_SECONDS = 3.0
 # No server has it: how its absence is answered tells whether the absence of others can be seen.
 NO_ROUTE = "/vllm-connect-no-such-route"
 REFUSES_ITS_KEY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+# No answer in time, or one that says nothing of the route.
+NO_TIME, TOO_MANY = 0, HTTPStatus.TOO_MANY_REQUESTS
 
 
 def discover_facts(url: str, *, sends_key: bool) -> Generator[Ask, Reply, ServerFacts]:
@@ -65,9 +67,8 @@ def _found_services() -> Generator[Ask, Reply, frozenset[Service] | None]:
         reply = yield _aside(path, own_route=path == route.path)
         if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
             found.add(route.service)
-        elif not reply.status or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # Slow or broken: what was found so far would pass for all there is.
-            return None
+        elif reply.status in (NO_TIME, TOO_MANY) or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return None  # what was found so far would pass for all there is
     return frozenset(found) or None
 
 
