@@ -86,4 +86,5 @@ def test_abort(uds_server: Server, route: str) -> None:
         asking.join(20)
         assert answers[0].choices[0].finish_reason == "abort"
         assert answers[0].usage.completion_tokens < ENDLESS["max_tokens"]
-        assert client.server.load() == 0
+        while client.server.load() > 0:  # counted until after the answer has left
+            time.sleep(0.05)
