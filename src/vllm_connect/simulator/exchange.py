@@ -72,6 +72,12 @@ class Work:
     sequences: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    lengths: tuple[int, ...] = ()
+    """The tokens of each sequence."""
+    reasons: tuple[str, ...] = ()
+    """Why each sequence ended."""
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True)

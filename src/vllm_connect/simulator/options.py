@@ -86,6 +86,9 @@ class Options:
     dev_mode: bool = option(False, "serve /sleep, /wake_up and the like", variable="VLLM_SERVER_DEV_MODE")
     enable_server_load_tracking: bool = option(False, "count what is under way in /load")
     enable_request_id_headers: bool = option(False, "answer with X-Request-Id")
+    block_size: int = option(16, "tokens of a block of the prefix cache", unit="TOKENS", least=1)
+    enable_prompt_tokens_details: bool = option(False, "tell in each reply how much of its prompt was cached")
+    enable_force_include_usage: bool = option(False, "send the usage in every stream")
     enable_per_request_metrics: bool = option(False, "tell in each reply how long it took")
     enable_tokenizer_info_endpoint: bool = option(False, "serve /tokenizer_info")
     enable_responses_api_store: bool = option(

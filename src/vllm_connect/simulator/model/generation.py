@@ -20,6 +20,12 @@ class Limits:
     stop_token_ids: frozenset[int] = frozenset()
     keep_stop: bool = False
     ignore_end: bool = False
+    allowed: tuple[int, ...] = ()
+    """The only tokens that may come; none given: all."""
+    banned: tuple[tuple[int, ...], ...] = ()
+    """Tokens that may not come in a row."""
+    repetition: tuple[int, int, int] | None = None
+    """The least and the most tokens of a pattern, and how often in a row it ends the generation."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,12 @@ def spoken(random: Random) -> str:
 
 def generate(text: str, limits: Limits, random: Random) -> Generation:
     """Speak `text` and then stop, within the limits."""
-    return Generation(tuple(_steps(_tokens(text, limits, random), limits)))
+    tokens = _tokens(text, limits, random)
+    if limits.allowed:
+        tokens = iter(lambda: random.choice(limits.allowed), None)
+    if limits.banned:
+        tokens = _without(tokens, limits.banned)
+    return Generation(tuple(_steps(tokens, limits)))
 
 
 def _tokens(text: str, limits: Limits, random: Random) -> Iterator[int]:
@@ -86,12 +97,35 @@ def _tokens(text: str, limits: Limits, random: Random) -> Iterator[int]:
     yield END_ID
 
 
+def _without(tokens: Iterable[int], banned: tuple[tuple[int, ...], ...]) -> Iterator[int]:
+    """Leave out each token that would complete what is banned."""
+    longest = max(map(len, banned))
+    said: list[int] = []
+    for token in tokens:
+        said.append(token)
+        if any(tuple(said[-len(words) :]) == words for words in banned):
+            said.pop()
+            continue
+        yield token
+        del said[: -longest or None]
+
+
+def _repeats(said: list[int], least: int, most: int, count: int) -> bool:
+    """Whether the last tokens are one pattern, so often in a row."""
+    return any(
+        len(said) >= size * count and said[-size * count :] == said[-size:] * count
+        for size in range(max(least, 1), most + 1)
+    )
+
+
 def _steps(tokens: Iterable[int], limits: Limits) -> Iterator[Step]:
     detokenizer = Detokenizer()
     text, sent = "", 0
     # A stop string may begin in what is already spoken: so much text is held back until it cannot.
     held = 0 if limits.keep_stop else max(map(len, limits.stop), default=1) - 1
+    said: list[int] = []
     for count, token in enumerate(tokens, 1):
+        said.append(token)
         may_end = count > limits.min_tokens
         end = _token_end(token, limits) if may_end else None
         if end is None or limits.keep_stop:
@@ -99,6 +133,8 @@ def _steps(tokens: Iterable[int], limits: Limits) -> Iterator[Step]:
         found = _find_stop(text, limits, sent) if may_end else None
         if found:
             text, end = found
+        elif end is None and limits.repetition and _repeats(said, *limits.repetition):
+            end = ("repetition", "repetition_detected")
         elif end is None and count >= limits.max_tokens:
             end = ("length", None)
         until = len(text) if end else max(sent, len(text) - held)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from vllm_connect.simulator.model.generation import Limits
-from vllm_connect.simulator.model.tokens import MAX_CHARACTERS, SIZE
+from vllm_connect.simulator.model.tokens import MAX_CHARACTERS, SIZE, encode
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import fields
 from vllm_connect.simulator.requests.refusals import (
@@ -62,6 +62,19 @@ _N_TOO_SMALL = Refusal("n must be at least 1, got {n}.")
 _N_TOO_LARGE = Refusal(
     "n must be at most 16384, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable."
 )
+_BEAM_TOO_WIDE = Refusal(
+    "beam_width must be at most 16384, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment"
+    " variable."
+)
+_BAD_PATTERN = Refusal(
+    "max_pattern_size, min_pattern_size must be >=0, with min_pattern_size <= max_pattern_size. Set both to 0 to"
+    " disable repetitive pattern detection."
+)
+_TOO_FEW_REPETITIONS = Refusal(
+    "min_count must be >= 2 to detect repetitive patterns in engine output. If you do not wish to detect repetitive"
+    " patterns, set max_pattern_size to 0."
+)
+_LEAST_REPETITIONS = 2
 _N_GREEDY = Refusal("n must be 1 when using greedy sampling, got {n}.")
 _MIN_ABOVE_MAX = Refusal("min_tokens must be less than or equal to max_tokens={most}, got {least}.")
 _EMPTY_STOP = Refusal("stop cannot contain an empty string.")
@@ -93,6 +106,8 @@ _MAX_STOPS = 4
 _MAX_STOPS_SINCE = "0.28.0"
 _MAX_N = 16384
 _GREEDY_BELOW = 1e-5
+# A made-up model has no logits: only a bias that would beat all of them decides.
+_DECIDING_BIAS = 50
 
 
 def check_output_limit(requested: int | None, parameter: str, options: Options) -> None:
@@ -201,11 +216,12 @@ def check(body: Body, max_tokens: int, version: str) -> None:
             raise refuse(Refusal(text))
     if body["min_tokens"] > max_tokens:
         raise refuse(_MIN_ABOVE_MAX, most=max_tokens, least=body["min_tokens"])
+    _check_repetition(body["repetition_detection"] or {})
     if "" in stop_strings(body):
         raise refuse(_EMPTY_STOP)
     if "" in body["bad_words"]:
         raise refuse(_EMPTY_BAD_WORD, words=body["bad_words"])
-    if is_greedy(body) and (body["n"] or 1) > 1:
+    if is_greedy(body) and (body["n"] or 1) > 1 and not body["use_beam_search"]:
         raise refuse(_N_GREEDY, n=body["n"])
 
 
@@ -236,7 +252,32 @@ def limits(body: Body, max_tokens: int) -> Limits:
         frozenset(body["stop_token_ids"] or ()),
         body["include_stop_str_in_output"],
         body["ignore_eos"],
+        _allowed(body),
+        _banned(body),
+        _repetition(body),
     )
+
+
+def _allowed(body: Body) -> tuple[int, ...]:
+    """The tokens that are left: those allowed, and of these the ones that a bias makes far likelier than all others."""
+    favoured = [int(token) for token, bias in (body["logit_bias"] or {}).items() if bias >= _DECIDING_BIAS]
+    allowed = body["allowed_token_ids"] or ()
+    return tuple(token for token in favoured if not allowed or token in allowed) or tuple(allowed)
+
+
+def _banned(body: Body) -> tuple[tuple[int, ...], ...]:
+    """What may not come: words, at the beginning of a text or behind others, and tokens with a bias against them."""
+    forms = (form for word in body["bad_words"] for form in (word, " " + word.lstrip()))
+    words = dict.fromkeys(tuple(encode(form)) for form in forms)
+    tokens = ((int(token),) for token, bias in (body["logit_bias"] or {}).items() if bias <= -_DECIDING_BIAS)
+    return (*words, *tokens)
+
+
+def _repetition(body: Body) -> tuple[int, int, int] | None:
+    asked = body["repetition_detection"]
+    if not asked or not asked.get("max_pattern_size"):
+        return None
+    return asked.get("min_pattern_size", 0), asked["max_pattern_size"], asked["min_count"]
 
 
 def _check_sequences(body: Body) -> None:
@@ -244,7 +285,15 @@ def _check_sequences(body: Body) -> None:
     if n < 1:
         raise refuse(_N_TOO_SMALL, n=n)
     if n > _MAX_N:
-        raise refuse(_N_TOO_LARGE, n=n)
+        raise refuse(_BEAM_TOO_WIDE if body["use_beam_search"] else _N_TOO_LARGE, n=n)
+
+
+def _check_repetition(asked: Mapping[str, Any]) -> None:
+    most, least = asked.get("max_pattern_size", 0), asked.get("min_pattern_size", 0)
+    if most < 0 or least < 0 or least > most:
+        raise refuse(_BAD_PATTERN)
+    if most and asked.get("min_count", 0) < _LEAST_REPETITIONS:
+        raise refuse(_TOO_FEW_REPETITIONS)
 
 
 def check_in_engine(body: Body, prompts: Iterable[Sequence[int]], options: Options) -> None:

@@ -61,6 +61,15 @@ LOAD_ADAPTER = _one("LoadLoRAAdapterRequest", parameters.LOAD_ADAPTER)
 UNLOAD_ADAPTER = _one("UnloadLoRAAdapterRequest", parameters.UNLOAD_ADAPTER)
 DECISION = _one("StructuredDecisionRequest", parameters.DECISION, rules.CACHE_SALT)
 
+# Bodies without a name of their own are named by their routes.
+WEIGHT_TRANSFER = _one(
+    "Body_init_weight_transfer_engine_init_weight_transfer_engine_post", parameters.WEIGHT_TRANSFER
+)
+WEIGHT_UPDATE = _one("Body_update_weights_update_weights_post", parameters.WEIGHT_UPDATE)
+WEIGHT_FINISH = _one("Body_finish_weight_update_finish_weight_update_post", parameters.WEIGHT_FINISH)
+WEIGHT_VERSION = _one("Body_update_weight_version_update_weight_version_post", parameters.WEIGHT_VERSION)
+WEIGHT_CHECK = _one("Body_weight_checker_weight_checker_post", parameters.WEIGHT_CHECK)
+
 _UNSUPPORTED_MEDIA = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed"
 
 

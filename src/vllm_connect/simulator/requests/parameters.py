@@ -577,3 +577,13 @@ PAUSE = (_PAUSE_MODE, _flag("clear_cache", default=True))
 RESET_PREFIX_CACHE = (_flag("reset_running_requests"), _flag("reset_external"))
 SERVER_INFO = (Field("config_format", "literal", "text", nullable=False, literals=("text", "json")),)
 WORLD_SIZE = (_flag("include_dp", default=True),)
+
+# What the routes about weights take.
+WEIGHT_TRANSFER = (Field("init_info", "object", nullable=False, required=True),)
+WEIGHT_UPDATE = (Field("update_info", "object", nullable=False, required=True),)
+WEIGHT_VERSION = (Field("new_version", "string", nullable=False, required=True),)
+WEIGHT_FINISH = _texts("weight_version")
+WEIGHT_CHECK = (
+    Field("action", "literal", nullable=False, required=True, literals=("checksum", "reset", "compare")),
+    *_objects("baseline"),
+)

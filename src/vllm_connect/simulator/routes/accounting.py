@@ -13,15 +13,53 @@ DONE = b"data: [DONE]\n\n"
 _LEAST_SECONDS = 1e-4
 
 
-def usage(prompt_tokens: int, completion_tokens: int, reasoning_tokens: int | None = None) -> dict[str, Any]:
+def usage(
+    prompt_tokens: int,
+    completion_tokens: int,
+    reasoning_tokens: int | None = None,
+    prompt_details: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The `usage` object of a complete reply."""
     details = None if reasoning_tokens is None else {"reasoning_tokens": reasoning_tokens}
     return {
         "prompt_tokens": prompt_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "completion_tokens": completion_tokens,
-        "prompt_tokens_details": None,
+        "prompt_tokens_details": prompt_details,
         "completion_tokens_details": details,
+    }
+
+
+def prompt_details(cached: int, created: int | None, options: Options) -> dict[str, Any] | None:
+    """What of a prompt was in the cache, where the server tells of it."""
+    if not options.enable_prompt_tokens_details:
+        return None
+    return {"cached_tokens": cached, "created_cache_tokens": created, "multimodal_tokens": None}
+
+
+def wanted_usage(body: Mapping[str, Any], options: Options) -> tuple[bool, bool]:
+    """Whether a stream ends with its usage, and whether each chunk tells it."""
+    if options.enable_force_include_usage:
+        return True, True
+    wanted = body["stream_options"] or {}
+    at_end = bool(wanted.get("include_usage"))
+    return at_end, at_end and bool(wanted.get("continuous_usage_stats"))
+
+
+def closing(
+    head: Mapping[str, Any], total: Mapping[str, Any], timed: Mapping[str, Any] | None, options: Options
+) -> dict[str, Any]:
+    """The chunk behind the last of a stream, which tells its usage; it leaves out what is null."""
+    told = {"metrics": _filled(timed)} if timed else {}
+    stamp = {"system_fingerprint": options.fingerprint}
+    return {**head, "choices": [], "usage": _filled(total), **stamp, **told}
+
+
+def _filled(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _filled(value) if isinstance(value, Mapping) else value
+        for key, value in given.items()
+        if value is not None
     }
 
 

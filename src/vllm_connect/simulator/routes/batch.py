@@ -52,5 +52,13 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
     }
     longest = max(len(generation.steps) for generation in generations)
     return json_response(
-        content, delay=duration(longest, options), work=Work(len(generations), read, written)
+        content,
+        delay=duration(longest, options),
+        work=Work(
+            len(generations),
+            read,
+            written,
+            lengths=tuple(len(generation.steps) for generation in generations),
+            reasons=tuple(generation.last.finish_reason or "stop" for generation in generations),
+        ),
     )

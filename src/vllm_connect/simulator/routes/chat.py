@@ -13,8 +13,18 @@ from vllm_connect.simulator.model.prompts import chat_text
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body
 from vllm_connect.simulator.requests.refusals import Refused
-from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, timing, usage
+from vllm_connect.simulator.routes.accounting import (
+    closing,
+    duration,
+    paced,
+    prompt_details,
+    refused_stream,
+    timing,
+    usage,
+    wanted_usage,
+)
 from vllm_connect.simulator.routes.dialogue import Dialogue, check_in_engine, opened, replies, work
+from vllm_connect.simulator.routes.engine_load import check_rank, with_load
 
 Chunk = dict[str, Any]
 
@@ -32,13 +42,15 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
         "model": engine.answering_model(body["model"]),
     }
     try:
+        check_rank(request)
         check_in_engine(dialogue, options)
     except Refused as refused:
         if not body["stream"]:
             raise
         return refused_stream(refused, options)
-    respond = _streamed if body["stream"] else _whole
-    return respond(dialogue, head, replies(dialogue, options), engine)
+    if body["stream"]:
+        return _streamed(dialogue, head, replies(dialogue, options), engine)
+    return with_load(request, _whole(dialogue, head, replies(dialogue, options), engine), engine)
 
 
 def _shows_metadata(body: Body, engine: Engine) -> bool:
@@ -46,15 +58,21 @@ def _shows_metadata(body: Body, engine: Engine) -> bool:
     return bool(body["include_reasoning"]) or not engine.options.has_parser
 
 
-def _usage(prompt: list[int], messages: list[Message], engine: Engine) -> dict[str, Any]:
+def _usage(dialogue: Dialogue, messages: list[Message], engine: Engine) -> dict[str, Any]:
+    options = engine.options
     thought = sum(message.reasoning_tokens for message in messages)
     generated = sum(len(message.generation.steps) for message in messages)
-    counts = engine.options.reasoning_parser and engine.options.behaviour.counts_reasoning
-    return usage(len(prompt), generated, thought if counts else None)
+    read = None if dialogue.body["use_beam_search"] else prompt_details(dialogue.cached, 0, options)
+    return usage(len(dialogue.prompt), generated, thought if _counts_thoughts(engine) else None, read)
 
 
-def _running_usage(prompt: list[int], generated: int) -> dict[str, Any]:
-    counted = usage(len(prompt), generated)
+def _counts_thoughts(engine: Engine) -> bool:
+    return bool(engine.options.reasoning_parser and engine.options.behaviour.counts_reasoning)
+
+
+def _running_usage(prompt: list[int], generated: int, thought: int | None) -> dict[str, Any]:
+    so_far = None if thought is None else min(thought, generated)
+    counted = usage(len(prompt), generated, so_far)
     return {key: value for key, value in counted.items() if key != "prompt_tokens_details"}
 
 
@@ -67,7 +85,7 @@ def _whole(dialogue: Dialogue, head: Chunk, generations: list[Generation], engin
         "choices": [choice(index, message, body, engine) for index, message in enumerate(messages)],
         "service_tier": None,
         "system_fingerprint": options.fingerprint,
-        "usage": _usage(prompt, messages, engine),
+        "usage": _usage(dialogue, messages, engine),
         "prompt_logprobs": _prompt_logprobs(body, prompt),
         "prompt_token_ids": prompt if body["return_token_ids"] else None,
         "prompt_text": chat_text(body, options) if body["return_prompt_text"] else None,
@@ -110,13 +128,15 @@ def _chunks(
     dialogue: Dialogue, head: Chunk, generations: list[Generation], engine: Engine
 ) -> Iterator[tuple[int, Chunk]]:
     body, prompt = dialogue.body, dialogue.prompt
-    wanted = body["stream_options"] or {}
-    with_usage = bool(wanted.get("include_usage"))
-    running = with_usage and bool(wanted.get("continuous_usage_stats"))
+    with_usage, running = wanted_usage(body, engine.options)
+    # What is thought is thought first, so its count grows with the output until all of it is there.
+    thought = (
+        message(generations[0], body, engine.options).reasoning_tokens if _counts_thoughts(engine) else None
+    )
     ids = prompt if body["return_token_ids"] else None
     text = chat_text(body, engine.options) if body["return_prompt_text"] else None
     streams = [deltas(generation, body, engine.options) for generation in generations]
-    counted = {"usage": _running_usage(prompt, 0)} if running else {}
+    counted = {"usage": _running_usage(prompt, 0, thought)} if running else {}
     for index in range(len(generations)):
         opening = _opening(index, {"role": role(body), "content": ""})
         yield (
@@ -129,14 +149,14 @@ def _chunks(
     for place in range(max(len(stream) for stream in streams)):
         for index, stream in enumerate(streams):
             if place < len(stream) and (choice := _chunk_choice(index, place, stream[place], body, engine)):
-                counted = {"usage": _running_usage(prompt, place + 1)} if running else {}
+                counted = {"usage": _running_usage(prompt, place + 1, thought)} if running else {}
                 ended = choice["finish_reason"] is not None and not with_usage
                 stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
                 yield int(index == 0 and place > 0), {**head, "choices": [choice], **counted, **stamp}
     if with_usage:
         messages = [message(generation, body, engine.options) for generation in generations]
-        total = {key: value for key, value in _usage(prompt, messages, engine).items() if value is not None}
-        yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
+        timed = timing(len(generations[0].steps), engine.options) if len(generations) == 1 else None
+        yield 0, closing(head, _usage(dialogue, messages, engine), timed, engine.options)
 
 
 def _opening(index: int, delta: Chunk) -> Chunk:

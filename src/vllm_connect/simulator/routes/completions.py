@@ -13,10 +13,21 @@ from vllm_connect.simulator.model.prompts import check_prompts, prompts, text_pr
 from vllm_connect.simulator.model.sampling import fit_prompt
 from vllm_connect.simulator.model.speech import constrained
 from vllm_connect.simulator.model.tokens import decode
+from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body
 from vllm_connect.simulator.requests.refusals import Refused
-from vllm_connect.simulator.routes.accounting import duration, paced, refused_stream, timing, usage
+from vllm_connect.simulator.routes.accounting import (
+    closing,
+    duration,
+    paced,
+    prompt_details,
+    refused_stream,
+    timing,
+    usage,
+    wanted_usage,
+)
+from vllm_connect.simulator.routes.engine_load import check_rank, with_load
 
 Chunk = dict[str, Any]
 
@@ -28,6 +39,8 @@ class _Sequence:
     prompt: list[int]
     generation: Generation
     echoed: str
+    cached: int
+    """How many of the prompt's tokens had been read before."""
 
     def shown_prompt(self, body: Body) -> list[int]:
         """The prompt's tokens as far as they belong to the output."""
@@ -60,6 +73,7 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
         "model": engine.answering_model(body["model"]),
     }
     try:
+        check_rank(request)
         sampling.check_in_engine(body, asked, options)
         constraints.check_in_engine(body)
     except Refused as refused:
@@ -67,7 +81,9 @@ def answer(request: RecordedRequest, engine: Engine) -> Routed:
             raise
         return refused_stream(refused, options)
     sequences = [_sequence(ids, body, engine, index) for ids in asked for index in range(body["n"])]
-    return (_streamed if body["stream"] else _whole)(body, head, sequences, engine)
+    if body["stream"]:
+        return _streamed(body, head, sequences, engine)
+    return with_load(request, _whole(body, head, sequences, engine), engine)
 
 
 def _prompt(prompt: str | list[int], body: Body, engine: Engine) -> list[int]:
@@ -90,17 +106,34 @@ def _sequence(prompt: list[int], body: Body, engine: Engine, index: int) -> _Seq
     random = randomness(prompt, None if sampling.is_greedy(body) else body["seed"], index)
     limits = sampling.limits(body, _max_tokens(body, prompt, engine))
     echoed = decode(prompt) if body["echo"] and not body["return_token_ids"] else ""
-    return _Sequence(prompt, generate(constrained(body, random) or spoken(random), limits, random), echoed)
+    generation = generate(constrained(body, random) or spoken(random), limits, random)
+    return _Sequence(
+        prompt, generation, echoed, 0 if index else engine.prefixes.read(prompt, body["cache_salt"])
+    )
 
 
-def _usage(body: Body, sequences: list[_Sequence]) -> dict[str, Any]:
-    prompted = sum(len(sequence.prompt) for sequence in sequences[:: body["n"]])
-    return usage(prompted, sum(len(sequence.generation.steps) for sequence in sequences))
+def _usage(body: Body, sequences: list[_Sequence], options: Options) -> dict[str, Any]:
+    first = sequences[:: body["n"]]
+    prompted = sum(len(sequence.prompt) for sequence in first)
+    written = sum(len(sequence.generation.steps) for sequence in sequences)
+    # Of several prompts the last one's hits are told.
+    told = first and not body["use_beam_search"]
+    read = prompt_details(first[-1].cached, None, options) if told else None
+    return usage(prompted, written, None, read)
 
 
 def _work(body: Body, sequences: list[_Sequence]) -> Work:
-    counted = _usage(body, sequences)
-    return Work(len(sequences), counted["prompt_tokens"], counted["completion_tokens"])
+    first = sequences[:: body["n"]]
+    lengths = tuple(len(sequence.generation.steps) for sequence in sequences)
+    return Work(
+        len(sequences),
+        sum(len(sequence.prompt) for sequence in first),
+        sum(lengths),
+        cached_tokens=sum(sequence.cached for sequence in first),
+        lengths=lengths,
+        reasons=tuple(sequence.generation.last.finish_reason or "stop" for sequence in sequences),
+        max_tokens=body["max_tokens"],
+    )
 
 
 def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Routed:
@@ -110,7 +143,7 @@ def _whole(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) 
         "choices": [_choice(index, sequence, body) for index, sequence in enumerate(sequences)],
         "service_tier": None,
         "system_fingerprint": engine.options.fingerprint,
-        "usage": _usage(body, sequences),
+        "usage": _usage(body, sequences, engine.options),
         "kv_transfer_params": None,
         "ec_transfer_params": None,
         "metrics": timing(steps, engine.options) if len(sequences) == 1 else None,
@@ -154,9 +187,7 @@ def _streamed(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engin
 def _chunks(
     body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine
 ) -> Iterator[tuple[int, Chunk]]:
-    wanted = body["stream_options"] or {}
-    with_usage = bool(wanted.get("include_usage"))
-    running = with_usage and bool(wanted.get("continuous_usage_stats"))
+    with_usage, running = wanted_usage(body, engine.options)
     streams = [_chunk_choices(index, sequence, body) for index, sequence in enumerate(sequences)]
     for place in range(max((len(stream) for stream in streams), default=0)):
         for index, (sequence, stream) in enumerate(zip(sequences, streams, strict=True)):
@@ -168,8 +199,9 @@ def _chunks(
             stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
             yield int(index == 0), {**head, "choices": [choice], **counted, **stamp}
     if with_usage:
-        total = {key: value for key, value in _usage(body, sequences).items() if value is not None}
-        yield 0, {**head, "choices": [], "usage": total, "system_fingerprint": engine.options.fingerprint}
+        steps = len(sequences[0].generation.steps) if len(sequences) == 1 else 0
+        timed = timing(steps, engine.options) if steps else None
+        yield 0, closing(head, _usage(body, sequences, engine.options), timed, engine.options)
 
 
 def _running_usage(prompted: int, generated: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Routes of development mode (VLLM_SERVER_DEV_MODE): sleep, pause, caches, weights, what the server is made of."""
 
+import hashlib
 import json
 import platform
 from collections.abc import Iterable
@@ -7,13 +8,25 @@ from typing import Any, Final
 
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import RecordedRequest, Routed, empty_response, json_response
-from vllm_connect.simulator.requests import intake, parameters
+from vllm_connect.simulator.requests import fields, intake, parameters
+from vllm_connect.simulator.requests.fields import Body, Field
 from vllm_connect.simulator.requests.refusals import Refusal, refuse
 
 _NO_JSON: Final = Refusal("Invalid JSON format", kind="Bad Request")
 _NO_OBJECT: Final = Refusal("Request body must be a JSON object", kind="Bad Request")
 _BROKEN_JSON: Final = Refusal("JSON decode error: {why}", kind="Bad Request")
 _NO_METHOD: Final = Refusal("Missing 'method' in request body", kind="Bad Request")
+_NO_TRANSFER: Final = Refusal(
+    "Call to collective_rpc method failed: Weight transfer not configured. Please set weight_transfer_config to"
+    " enable weight transfer.",
+    status=500,
+    kind="InternalServerError",
+)
+_NOT_HELD: Final = Refusal(
+    "Call to release_kv_cache_memory method failed: release_kv_cache_memory() requires a completed pause first",
+    status=500,
+    kind="InternalServerError",
+)
 _UNKNOWN_METHOD: Final = Refusal(
     "Call to collective_rpc method failed: Method '{name}' is not implemented.",
     status=500,
@@ -30,8 +43,8 @@ def sleep(request: RecordedRequest, engine: Engine) -> Routed:
 
 def wake_up(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /wake_up: let held work go on."""
-    engine.wake_up()
-    return json_response({"status": "awake", "tags": request.query.get("tags")})
+    tags = request.query.get("tags")
+    return json_response({"status": "awake" if engine.wake_up(tags) else "sleeping", "tags": tags})
 
 
 def is_sleeping(_: RecordedRequest, engine: Engine) -> Routed:
@@ -39,8 +52,10 @@ def is_sleeping(_: RecordedRequest, engine: Engine) -> Routed:
     return json_response({"is_sleeping": engine.sleep_level is not None})
 
 
-def release_kv_cache_memory(_: RecordedRequest, __: Engine) -> Routed:
-    """POST /release_kv_cache_memory."""
+def release_kv_cache_memory(_: RecordedRequest, engine: Engine) -> Routed:
+    """POST /release_kv_cache_memory, while all work is held."""
+    if not engine.is_held:
+        raise refuse(_NOT_HELD)
     return json_response({"status": "kv_cache_released"})
 
 
@@ -73,9 +88,10 @@ def abort_requests(request: RecordedRequest, engine: Engine) -> Routed:
     return json_response({"status": "aborted", "aborted": len(list(named))})
 
 
-def reset_prefix_cache(request: RecordedRequest, _: Engine) -> Routed:
+def reset_prefix_cache(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /reset_prefix_cache."""
     intake.query(request, parameters.RESET_PREFIX_CACHE)
+    engine.prefixes.clear()
     return json_response({"success": True})
 
 
@@ -116,15 +132,62 @@ def server_info(request: RecordedRequest, engine: Engine) -> Routed:
     )
 
 
-def weight_info(_: RecordedRequest, __: Engine) -> Routed:
+def weight_info(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /weight_info."""
-    return json_response({"weight_version": "default"})
+    return json_response({"weight_version": engine.weight_version})
+
+
+def update_weight_version(request: RecordedRequest, engine: Engine) -> Routed:
+    """POST /update_weight_version: give the weights another name."""
+    body = _embedded(request, parameters.WEIGHT_VERSION)
+    engine.weight_version = body["new_version"]
+    return json_response({"success": True, "new_version": engine.weight_version})
+
+
+def check_weights(request: RecordedRequest, engine: Engine) -> Routed:
+    """POST /weight_checker: the one weight there is, which its version alone changes."""
+    _embedded(request, parameters.WEIGHT_CHECK)
+    digest = hashlib.sha256(engine.weight_version.encode()).hexdigest()
+    return json_response({"checksums": {"dp0:pp0:pcp0:tp0:model.embed_tokens.weight": digest}})
+
+
+def init_weight_transfer(request: RecordedRequest, _: Engine) -> Routed:
+    """POST /init_weight_transfer_engine."""
+    _embedded(request, parameters.WEIGHT_TRANSFER)
+    raise refuse(_NO_TRANSFER)
+
+
+def update_weights(request: RecordedRequest, _: Engine) -> Routed:
+    """POST /update_weights."""
+    _embedded(request, parameters.WEIGHT_UPDATE)
+    raise refuse(_NO_TRANSFER)
+
+
+def transfer_weights(_: RecordedRequest, __: Engine) -> Routed:
+    """POST /start_weight_update and its kin: nothing has been set up that could bring weights."""
+    raise refuse(_NO_TRANSFER)
+
+
+def shutdown_weight_transfer(_: RecordedRequest, __: Engine) -> Routed:
+    """POST /shutdown_weight_transfer_engine."""
+    return json_response({"message": "Weight transfer shut down"})
 
 
 def world_size(request: RecordedRequest, _: Engine) -> Routed:
     """GET /get_world_size: one worker."""
     intake.query(request, parameters.WORLD_SIZE)
     return json_response({"world_size": 1})
+
+
+def _embedded(request: RecordedRequest, known: tuple[Field, ...]) -> Body:
+    """The body of a route that takes its parameters one by one, of which a missing one is missing on its own."""
+    body = _json_object(request, _BROKEN_JSON) if request.body else {}
+    missing = [
+        fields.missing(field.name, None) for field in known if field.required and field.name not in body
+    ]
+    if missing:
+        raise fields.refused(missing)
+    return fields.parse(body, known)
 
 
 def _json_object(request: RecordedRequest, broken: Refusal) -> dict[str, Any]:

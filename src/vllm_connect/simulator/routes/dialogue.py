@@ -20,6 +20,8 @@ class Dialogue:
     body: Body
     prompt: list[int]
     limits: Limits
+    cached: int
+    """How many of the prompt's tokens had been read before."""
 
 
 def chat_body(given: Body) -> Body:
@@ -42,7 +44,8 @@ def opened(body: Body, engine: Engine, limit: str, limit_name: str | None = None
     room = options.max_model_len - len(prompt)
     limits = sampling.limits(body, room if body[limit] is None else min(room, body[limit]))
     sampling.check(body, limits.max_tokens, options.version)
-    return Dialogue(body, prompt, limits)
+    salt = body["cache_salt"]
+    return Dialogue(body, prompt, limits, engine.prefixes.read(prompt, salt))
 
 
 def check_in_engine(dialogue: Dialogue, options: Options) -> None:
@@ -60,7 +63,13 @@ def replies(dialogue: Dialogue, options: Options) -> list[Generation]:
 def work(dialogue: Dialogue, generations: list[Generation]) -> Work:
     """What the replies cost the engine."""
     return Work(
-        len(generations), len(dialogue.prompt), sum(len(generation.steps) for generation in generations)
+        len(generations),
+        len(dialogue.prompt),
+        sum(len(generation.steps) for generation in generations),
+        cached_tokens=dialogue.cached,
+        lengths=tuple(len(generation.steps) for generation in generations),
+        reasons=tuple(generation.last.finish_reason or "stop" for generation in generations),
+        max_tokens=dialogue.limits.max_tokens,
     )
 
 

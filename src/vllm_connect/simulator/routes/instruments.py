@@ -1,21 +1,15 @@
 """What a server says about itself: models, version, health, load, metrics, its routes."""
 
 import time
-from collections.abc import Iterable
 from typing import Final
 from uuid import uuid4
 
 from vllm_connect.simulator.engine import Engine
 from vllm_connect.simulator.exchange import (
-    Frame,
-    Headers,
     RecordedRequest,
-    Response,
     Routed,
-    Stream,
     empty_response,
     json_response,
-    text_response,
 )
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.refusals import Refusal, refuse
@@ -47,23 +41,6 @@ def load(_: RecordedRequest, engine: Engine) -> Routed:
     """GET /load: what is under way, if the server was told to track it."""
     tracked = engine.running if engine.options.enable_server_load_tracking else 0
     return json_response({"server_load": tracked})
-
-
-def metrics(_: RecordedRequest, engine: Engine) -> Routed:
-    """GET /metrics: the gauges and counters that clients look at."""
-    return text_response(_exposition(engine), b"text/plain; version=1.0.0; charset=utf-8")
-
-
-def exported_metrics(request: RecordedRequest, engine: Engine) -> Routed:
-    """Every other request of a path that begins with /metrics, which another part of vLLM answers."""
-    headers: Headers = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
-    if request.method == "HEAD":
-        return Response(headers=headers)
-    return Stream((Frame(_exposition(engine)),), headers)
-
-
-def _exposition(engine: Engine) -> bytes:
-    return "".join(_family(name, kind, rows) for name, kind, rows in _families(engine)).encode()
 
 
 def kv_event_sources(_: RecordedRequest, __: Engine) -> Routed:
@@ -103,35 +80,3 @@ def _card(name: str, root: str, parent: str | None, max_model_len: int | None) -
         "max_model_len": max_model_len,
         "permission": [permission],
     }
-
-
-Rows = list[tuple[dict[str, str], float]]
-
-
-def _families(engine: Engine) -> Iterable[tuple[str, str, Rows]]:
-    label = {"engine": "0", "model_name": engine.options.models[0]}
-    states = {"awake": None, "weights_offloaded": 1, "discard_all": 2}
-    return (
-        ("vllm:num_requests_running", "gauge", [(label, 0 if engine.sleep_level else engine.running)]),
-        ("vllm:num_requests_waiting", "gauge", [(label, engine.running if engine.sleep_level else 0)]),
-        (engine.options.behaviour.cache_gauge, "gauge", [(label, min(1.0, engine.running / 256))]),
-        (
-            "vllm:engine_sleep_state",
-            "gauge",
-            [
-                ({**label, "sleep_state": name}, float(engine.sleep_level == level))
-                for name, level in states.items()
-            ],
-        ),
-        ("vllm:prompt_tokens_total", "counter", [(label, engine.totals["prompt"])]),
-        ("vllm:generation_tokens_total", "counter", [(label, engine.totals["generation"])]),
-        ("vllm:request_success_total", "counter", [(label, engine.totals["finished"])]),
-    )
-
-
-def _family(name: str, kind: str, rows: Rows) -> str:
-    lines = [f"# HELP {name} {name.removeprefix('vllm:')}", f"# TYPE {name} {kind}"]
-    for labels, value in rows:
-        shown = ",".join(f'{key}="{text}"' for key, text in labels.items())
-        lines.append(f"{name}{{{shown}}} {float(value)}")
-    return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from vllm_connect.simulator.exchange import RecordedRequest, Routed, Stream, jso
 from vllm_connect.simulator.model.generation import Generation, Step
 from vllm_connect.simulator.model.message import deltas, message
 from vllm_connect.simulator.model.prompts import chat_prompt, check_messages
+from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests import intake
 from vllm_connect.simulator.requests.fields import Body, Invalid
 from vllm_connect.simulator.requests.refusals import Refusal, Refused, refuse
@@ -171,7 +172,7 @@ def _whole(dialogue: Dialogue, generation: Generation, name: str, model: str, en
         "model": model,
         "stop_reason": reason,
         **({} if sequence is None else {"stop_sequence": sequence}),
-        "usage": _usage(dialogue, len(generation.steps)),
+        "usage": _usage(dialogue, len(generation.steps), engine.options),
     }
 
 
@@ -179,8 +180,9 @@ def _events(
     dialogue: Dialogue, generation: Generation, name: str, model: str, engine: Engine
 ) -> Iterator[tuple[int, Event]]:
     """The events of a streamed reply, each with the count of engine steps it waited for."""
+    at_first = {"input_tokens": len(dialogue.prompt), "output_tokens": 0}
     head = {"id": name, "type": "message", "role": "assistant", "content": [], "model": model}
-    begun = {**head, "stop_reason": None, "stop_sequence": None, "usage": _usage(dialogue, 0)}
+    begun = {**head, "stop_reason": None, "stop_sequence": None, "usage": at_first}
     yield 1, {"type": "message_start", "message": begun}
     waited, index, kind, called = 0, -1, "", False
     for place, delta in enumerate(deltas(generation, dialogue.body, engine.options)):
@@ -199,7 +201,14 @@ def _events(
         waited = 0
     reason, sequence = _stop(generation.last, called=called)
     ended = {"stop_reason": reason, "stop_sequence": sequence}
-    yield waited, {"type": "message_delta", "delta": ended, "usage": _usage(dialogue, len(generation.steps))}
+    yield (
+        waited,
+        {
+            "type": "message_delta",
+            "delta": ended,
+            "usage": _usage(dialogue, len(generation.steps), engine.options),
+        },
+    )
     yield 0, {"type": "message_stop"}
 
 
@@ -243,5 +252,13 @@ def _stop(last: Step, *, called: bool) -> tuple[str | None, str | None]:
     return ("stop_sequence", last.stop_reason) if isinstance(last.stop_reason, str) else ("end_turn", None)
 
 
-def _usage(dialogue: Dialogue, written: int) -> Event:
-    return {"input_tokens": len(dialogue.prompt), "output_tokens": written}
+def _usage(dialogue: Dialogue, written: int, options: Options) -> Event:
+    """What was read anew and what was written; what the cache spared, where the server tells of it."""
+    if not options.enable_prompt_tokens_details:
+        return {"input_tokens": len(dialogue.prompt), "output_tokens": written}
+    return {
+        "input_tokens": len(dialogue.prompt) - dialogue.cached,
+        "output_tokens": written,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": dialogue.cached,
+    }

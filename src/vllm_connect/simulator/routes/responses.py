@@ -202,7 +202,7 @@ class _Reply:
         return {
             "input_tokens": read,
             "input_tokens_details": {
-                "cached_tokens": 0,
+                "cached_tokens": self._dialogue.cached,
                 "cache_write_tokens": 0,
                 "input_tokens_per_turn": [],
                 "cached_tokens_per_turn": [],

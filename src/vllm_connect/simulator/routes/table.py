@@ -27,6 +27,7 @@ from vllm_connect.simulator.routes import (
     instruments,
     invocations,
     messages,
+    metrics,
     openapi,
     pooling,
     responses,
@@ -106,7 +107,7 @@ TABLE: Final = (
     Route("GET", "/version", instruments.version),
     Route("GET", "/kv_event_sources", instruments.kv_event_sources),
     Route("GET", "/health", instruments.health),
-    Route("GET", "/metrics", instruments.metrics),
+    Route("GET", "/metrics", metrics.answer),
     Route("POST", "/v1/load_lora_adapter", adapters.load, _updates_adapters, intake.LOAD_ADAPTER),
     Route("POST", "/v1/unload_lora_adapter", adapters.unload, _updates_adapters, intake.UNLOAD_ADAPTER),
     Route("POST", "/tokenize", tokenization.tokenize, contract=intake.TOKENIZE),
@@ -130,7 +131,29 @@ TABLE: Final = (
     Route("POST", "/resume", development.resume, _in_development),
     Route("POST", "/abort_requests", development.abort_requests, _in_development),
     Route("GET", "/is_paused", development.is_paused, _in_development),
+    Route(
+        "POST",
+        "/init_weight_transfer_engine",
+        development.init_weight_transfer,
+        _in_development,
+        intake.WEIGHT_TRANSFER,
+    ),
+    Route("POST", "/shutdown_weight_transfer_engine", development.shutdown_weight_transfer, _in_development),
+    Route("POST", "/start_weight_update", development.transfer_weights, _in_development),
+    Route("POST", "/start_draft_weight_update", development.transfer_weights, _in_development),
+    Route("POST", "/update_weights", development.update_weights, _in_development, intake.WEIGHT_UPDATE),
+    Route(
+        "POST", "/finish_weight_update", development.transfer_weights, _in_development, intake.WEIGHT_FINISH
+    ),
+    Route(
+        "POST",
+        "/update_weight_version",
+        development.update_weight_version,
+        _in_development,
+        intake.WEIGHT_VERSION,
+    ),
     Route("GET", "/weight_info", development.weight_info, _in_development),
+    Route("POST", "/weight_checker", development.check_weights, _in_development, intake.WEIGHT_CHECK),
     Route("GET", "/get_world_size", development.world_size, _in_development),
     Route("POST", "/v1/chat/completions", chat.answer, _generates, intake.CHAT),
     Route("POST", "/v1/chat/completions/batch", batch.answer, _generates, intake.BATCH),
@@ -180,7 +203,8 @@ _PATTERNS: Final = tuple(
 )
 # Whatever begins so is the exporter's, with any method.
 _METRICS: Final = "/metrics"
-_METRICS_ROUTE: Final = Route("GET", _METRICS, instruments.exported_metrics, listed=False)
+_UNCOUNTED: Final = ("/health", "/load", "/ping", "/version", "/server_info")
+_METRICS_ROUTE: Final = Route("GET", _METRICS, metrics.exported, listed=False)
 
 
 def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
@@ -203,8 +227,16 @@ def dispatch(request: RecordedRequest, engine: Engine) -> Routed:
 
 
 def _routed(request: RecordedRequest, path: str, engine: Engine) -> Routed:
+    routes = _at(path, engine.options)
+    answer = _from_route(request, path, routes, engine)
+    if path not in _UNCOUNTED and not path.startswith(_METRICS):
+        handler = routes[0].path if routes else "none"
+        engine.statistics.requests[handler, request.method, answer.status // 100] += 1
+    return answer
+
+
+def _from_route(request: RecordedRequest, path: str, routes: list[Route], engine: Engine) -> Routed:
     options = engine.options
-    routes = _at(path, options)
     route = next((route for route in routes if route.method == request.method), None)
     if route is None and path.startswith(_METRICS):
         route = _METRICS_ROUTE

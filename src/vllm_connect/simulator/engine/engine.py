@@ -1,10 +1,13 @@
-"""What changes while a simulated server runs; touched by its event loop alone."""
+"""The engine behind the routes: what runs, what it has read, what it keeps, and whether it sleeps."""
 
 import asyncio
-from collections import Counter
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vllm_connect.simulator.engine.prefix_cache import PrefixCache
+from vllm_connect.simulator.engine.statistics import Statistics
 from vllm_connect.simulator.exchange import Work
 from vllm_connect.simulator.options import Options
 from vllm_connect.simulator.requests.refusals import BUSY, NO_MODEL, NO_MODEL_NAMED, refuse
@@ -31,15 +34,19 @@ class Engine:
 
     options: Options
     running: int = 0
-    totals: Counter[str] = field(default_factory=Counter)
+    statistics: Statistics = field(default_factory=Statistics)
+    started: float = field(default_factory=time.time)
     adapters: dict[str, str] = field(default_factory=dict)
     responses: dict[str, StoredResponse] = field(default_factory=dict)
     sleep_level: int | None = None
+    asleep: set[str] = field(default_factory=set)
     is_paused: bool = False
+    weight_version: str = "default"
     awake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.adapters.update(self.options.lora_modules)
+        self.prefixes = PrefixCache(self.options.block_size)
         self.awake.set()
 
     def check_model(self, name: str | None) -> None:
@@ -56,6 +63,7 @@ class Engine:
         """Refuse what the queue limit does not hold; each of `n` sequences takes a place."""
         limit = self.options.max_num_queued_reqs
         if limit is not None and self.running + sequences > limit:
+            self.statistics.rejected["max_num_queued_reqs"] += 1
             raise refuse(BUSY)
 
     def begin(self, work: Work) -> None:
@@ -65,10 +73,8 @@ class Engine:
     def end(self, work: Work, *, done: bool) -> None:
         """Count work that ended."""
         self.running -= work.sequences
-        if done:
-            self.totals.update(
-                prompt=work.prompt_tokens, generation=work.completion_tokens, finished=work.sequences
-            )
+        if done and work.sequences:
+            self.statistics.done(work, self.options)
 
     @property
     def is_held(self) -> bool:
@@ -76,14 +82,18 @@ class Engine:
         return self.is_paused or self.sleep_level is not None
 
     def sleep(self, level: int) -> None:
-        """Hold all work from now on."""
+        """Hold all work from now on; what was put away at this level is named in `asleep`."""
         self.sleep_level = level
+        self.asleep = {"weights", "kv_cache"} if level else set()
         self._hold_or_go_on()
 
-    def wake_up(self) -> None:
-        """Let held work go on, pause or no pause."""
-        self.sleep_level, self.is_paused = None, False
-        self._hold_or_go_on()
+    def wake_up(self, tags: Iterable[str] | None = None) -> bool:
+        """Bring back what was put away, or these parts of it; tell whether work goes on, pause or no pause."""
+        self.asleep = set() if tags is None else self.asleep - set(tags)
+        if not self.asleep:
+            self.sleep_level, self.is_paused = None, False
+            self._hold_or_go_on()
+        return not self.asleep
 
     def pause(self) -> None:
         """Hold all work, awake."""
@@ -93,6 +103,8 @@ class Engine:
     def resume(self) -> None:
         """Let work go on that a pause held."""
         self.is_paused = False
+        if self.sleep_level == 0:
+            self.sleep_level = None
         self._hold_or_go_on()
 
     def _hold_or_go_on(self) -> None:
