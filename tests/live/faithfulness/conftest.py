@@ -54,6 +54,7 @@ def pairs(
             enable_server_load_tracking=True,
             enable_request_id_headers=True,
             enable_per_request_metrics=True,
+            enable_prompt_tokens_details=True,
             enable_tokenizer_info_endpoint=True,
             enable_responses_api_store=True,
             dev_mode=True,

@@ -10,15 +10,3 @@ DIFFERENCES: Final = {
     "plain: chat, bad regex, streamed": REGEX,
     "embedding: embedding of a conversation": TEMPLATE,
 }
-
-# Routes of development mode that change the weights of the model, of which there are none.
-UNSERVED: Final = {
-    ("post", "/finish_weight_update"),
-    ("post", "/init_weight_transfer_engine"),
-    ("post", "/shutdown_weight_transfer_engine"),
-    ("post", "/start_draft_weight_update"),
-    ("post", "/start_weight_update"),
-    ("post", "/update_weight_version"),
-    ("post", "/update_weights"),
-    ("post", "/weight_checker"),
-}
