@@ -76,6 +76,23 @@ def test_guarded_paths() -> None:
             assert reply.status == status
 
 
+@pytest.mark.parametrize(
+    ("path", "since", "before"),
+    [
+        ("/v1/systemone", "0.32.0", "0.31.0"),
+        ("/v1/chat/completions/batch", "0.20.2", "0.18.1"),
+        ("/v1/messages", "0.11.2", "0.11.0"),
+        ("/v1/responses", "0.10.0", "0.9.2"),
+    ],
+)
+def test_routes(path: str, since: str, before: str) -> None:
+    """A route is there, and in /openapi.json, from the release on that brought it."""
+    for version, is_there in ((since, True), (before, False)):
+        with Simulator(version=version) as server:
+            assert (ask(server, "POST", path, {}).status != 404) is is_there
+            assert (path in ask(server, "GET", "/openapi.json").json()["paths"]) is is_there
+
+
 def test_error_shape() -> None:
     """Before 0.10.2 an error's fields stood at the top, beside `"object": "error"`; inside a stream never."""
     wrong = {"structured_outputs": None, "logit_bias": {"999999": 1}}

@@ -1,6 +1,6 @@
 """What vLLM releases do differently: which release brought a change, and how it was before.
 
-Rules, ranges and routes that came with a release carry it themselves (`since`); what took another form stands here.
+Rules and ranges that came with a release carry it themselves (`since`); what took another form stands here.
 Sources: the release sources from 0.8.5 on; the oldest of them is the oldest that is told apart.
 """
 
@@ -71,6 +71,21 @@ CHANGES: Final = (
     Change("0.10.2", "nests_errors", before=False),
     Change("0.9.2", "wrong_media_status", before=415),
 )
+
+
+# The releases that brought routes: the first one seen to have them.
+ROUTES_SINCE: Final = {
+    "/v1/systemone": "0.32.0",
+    "/kv_event_sources": "0.31.0",
+    "/v1/chat/completions/batch": "0.20.0",
+    "/generative_scoring": "0.20.0",
+    "/v1/messages/count_tokens": "0.18.0",
+    "/v1/messages": "0.11.2",
+    "/v1/responses": "0.10.0",
+    "/v1/responses/{response_id}": "0.10.0",
+    "/v1/responses/{response_id}/cancel": "0.10.0",
+    "/tokenizer_info": "0.10.0",
+}
 
 
 def release(version: str) -> Release:

@@ -35,6 +35,7 @@ from vllm_connect.simulator.routes import (
     scoring,
     tokenization,
 )
+from vllm_connect.simulator.versions import ROUTES_SINCE, is_since
 
 Handler = Callable[[RecordedRequest, Engine], Routed]
 Condition = Callable[[Options], bool]
@@ -98,7 +99,7 @@ def _only_for(task: str, handler: Handler, what: str) -> Handler:
 
 
 def _openapi(_: RecordedRequest, engine: Engine) -> Routed:
-    listed = [route for route in TABLE if route.listed and route.served(engine.options)]
+    listed = [route for route in TABLE if route.listed and _is_served(route, engine.options)]
     return json_response(openapi.document((route.method, route.path, route.contract) for route in listed))
 
 
@@ -254,7 +255,11 @@ def _at(path: str, options: Options) -> list[Route]:
     routes = _EXACT.get(path) or next(
         (routes for pattern, routes in _PATTERNS if pattern.fullmatch(path)), ()
     )
-    return [route for route in routes if route.served(options)]
+    return [route for route in routes if _is_served(route, options)]
+
+
+def _is_served(route: Route, options: Options) -> bool:
+    return is_since(options.version, ROUTES_SINCE.get(route.path, "")) and route.served(options)
 
 
 def _allowed(routes: list[Route]) -> str:
