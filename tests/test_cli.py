@@ -262,7 +262,14 @@ def test_output_that_cannot_be_written(
     """A full disk is told in a line; an output that is closed is nobody's."""
     command = shlex.join([*COMMAND, "config", server.url, *arguments])
     shown = subprocess.run(
-        f"{command} >{output}", shell=True, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        f"{command} >{output}",
+        shell=True,
+        # Else each line is written at once, and nothing is left to be written at the end.
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert shown.returncode == code
     assert told in shown.stderr

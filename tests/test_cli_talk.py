@@ -104,18 +104,17 @@ def test_commands(server: Simulator) -> None:
         asked = len(server.requests)
         assert "is not a multimodal model" in chat.say("look")
         assert messages(server)[0]["content"][0]["image_url"] == {"url": "https://a.test/b.png"}
+        chat.say("/image https://a.test/b.png")
         event = (
             b'data: {"choices": [{"index": 0, "delta": {"content": "a cat"}, "finish_reason": "stop"}]}\n\n'
         )
         server.reply_next(
             Reply(headers={"content-type": "text/event-stream"}, body=event + b"data: [DONE]\n\n")
         )
-        assert "a cat" in chat.say("/retry")
+        assert "a cat" in chat.say("look")
         chat.say("and now?")
         assert [type(one["content"]) for one in messages(server)] == [list, str, str]
-        chat.say("/undo")
-        chat.say("/undo")
-        chat.say("/undo")
+        chat.say("/clear")
         chat.say("//etc/hosts is a file")
         assert messages(server) == [{"role": "user", "content": "/etc/hosts is a file"}]
         chat.say("/model sim-alias")
