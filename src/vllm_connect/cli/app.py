@@ -126,7 +126,8 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError as cause:
-        if not isinstance(cause, BrokenPipeError):
+        # What failed while the command ran has been told; its rest in the buffer fails again.
+        if code == 0 and not isinstance(cause, BrokenPipeError):
             _tell(cause)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code or 1
