@@ -125,6 +125,16 @@ def started_chat_server(
     return launch(Options(kind="chat", model=chat_model, names=names, api_key=live_key, tools=True))
 
 
+@pytest.fixture(scope="session")
+def classify_server(launch: Launch, chat_model: Path) -> Server:
+    """A classifier of three nameless classes, without a key."""
+    server = launch(Options(kind="classify", model=chat_model, names=("judge",)))
+    server.wait_ready()
+    warm = server.ask("POST", "/classify", {"input": "warm-up"})
+    assert warm.status == 200, warm.body
+    return server
+
+
 @pytest.fixture
 def cold_server(started_chat_server: Server, launch: Launch) -> Iterator[Server]:
     """A chat server with a key that is still loading: the shared one in the first such test, then one of its own."""

@@ -18,6 +18,15 @@ from typing import Any, Literal, Self
 from tests.live.processes import running
 
 READY_WITHIN = 240.0
+KIND_OPTIONS = {
+    "chat": ("--dtype", "bfloat16", "--max-model-len", "1024"),
+    "embed": ("--dtype", "float32", "--runner", "pooling"),
+    # A chat model with a new head, whose weights are made up: the classes mean nothing.
+    "classify": (
+        *("--dtype", "float32", "--max-model-len", "1024", "--runner", "pooling", "--convert", "classify"),
+        *("--load-format", "dummy", "--hf-overrides", '{"num_labels": 3}'),
+    ),
+}
 LOG_TAIL_LINES = 40
 
 
@@ -34,7 +43,7 @@ class Certificates:
 class Options:
     """What a server serves, to whom, and where it listens."""
 
-    kind: Literal["chat", "embed"]
+    kind: Literal["chat", "embed", "classify"]
     model: Path
     names: tuple[str, ...]
     api_key: str | None = None
@@ -195,10 +204,7 @@ def command(options: Options, python: Path, port: int) -> list[str]:
     line += ["--uds", str(options.uds)] if options.uds else ["--host", "127.0.0.1", "--port", str(port)]
     if options.tls:
         line += ["--ssl-certfile", str(options.tls.certificate), "--ssl-keyfile", str(options.tls.key)]
-    if options.kind == "chat":
-        line += ["--dtype", "bfloat16", "--max-model-len", "1024"]
-    else:
-        line += ["--dtype", "float32", "--runner", "pooling"]
+    line += KIND_OPTIONS[options.kind]
     if options.tools:
         line += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
         # Else the arguments of a tool that is not `strict` are held to no schema, which only a trained model survives.

@@ -164,3 +164,19 @@ def test_scale_out_says_it_itself(chat_server: Server) -> None:
         pytest.raises(openai.PermissionDeniedError, match=r"--enable-scale-out to enable them\.?$"),
     ):
         client.post(f"{chat_server.root_url}/inference/v1/generate", cast_to=object, body={})
+
+
+@every_kind
+def test_classify(caller: Caller, classify_server: Server) -> None:
+    """A classifier names the class of each text, with the probability of every class."""
+    given = set_up(classify_server)
+    classes = caller.run(lambda client: client.server.classify(["The sea", "A tax form"]), **given)
+    assert [one.index for one in classes.data] == [0, 1]
+    for one in classes.data:
+        assert (one.num_classes, len(one.probs)) == (3, 3)
+        assert one.label == f"LABEL_{one.probs.index(max(one.probs))}"
+        assert math.isclose(math.fsum(one.probs), 1, abs_tol=1e-3)
+    facts = caller.run(lambda client: client.server.info(), **given)
+    assert (facts.kind, facts.serves) == ("pooling", {"classify", "pooling", "tokenize", "detokenize"})
+    with pytest.raises(openai.NotFoundError, match="no route /score"):
+        caller.run(lambda client: client.server.score("a", "b"), **given)

@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 @pytest.fixture(scope="session")
 def pairs(
-    chat_server: Server, uds_server: Server, embed_server: Server
+    chat_server: Server, uds_server: Server, embed_server: Server, classify_server: Server
 ) -> Iterator[Mapping[ServerName, Pair]]:
     """The servers of the live tests, each with its stand-in."""
     with (
@@ -62,11 +62,20 @@ def pairs(
         Simulator(
             version=VERSION, kind="pooling", models=embed_server.options.names, max_model_len=256
         ) as embedding,
+        Simulator(
+            version=VERSION,
+            kind="pooling",
+            pooling_task="classify",
+            labels=("LABEL_0", "LABEL_1", "LABEL_2"),
+            models=classify_server.options.names,
+            max_model_len=1024,
+        ) as classifying,
     ):
         yield {
             "plain": Pair(chat_server, plain),
             "rich": Pair(uds_server, rich),
             "embedding": Pair(embed_server, embedding),
+            "classifying": Pair(classify_server, classifying),
         }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-ServerName = Literal["plain", "rich", "embedding"]
+ServerName = Literal["plain", "rich", "embedding", "classifying"]
 SERVERS: tuple[ServerName, ...] = get_args(ServerName)
 
 CHAT = "/v1/chat/completions"
@@ -450,6 +450,28 @@ RICH = (
     _row("embedding", "/invocations", "invocation of embedding", {"input": "x"}),
 )  # fmt: skip
 
+CLASSIFIED: dict[str, dict[str, Any]] = {
+    "a text": {"input": "The sea"},
+    "several texts": {"input": ["The sea", "A tree"]},
+    "token ids": {"input": [5, 6]},
+    "a conversation": {"messages": ASKED},
+    "without activation": {"input": "The sea", "use_activation": False},
+    "nothing": {},
+    "no texts": {"input": []},
+    "a number": {"input": 5},
+    "too long": {"input": LONG_TEXT},
+    "wrong model": {"input": "x", "model": "nope"},
+}
+CLASSIFYING = (
+    *(_row("classifying", "/classify", f"classify, {name}", body) for name, body in CLASSIFIED.items()),
+    _row("classifying", "/pooling", "pooling", {"input": "The sea"}),
+    _row("classifying", "/pooling", "pooling for another task", {"input": "x", "task": "embed"}),
+    _row("classifying", EMBEDDINGS, "embedding of a classifier", {"input": "x"}),
+    _row("classifying", "/score", "score of a classifier", SCORED),
+    _row("classifying", "/invocations", "invocation of a classifier", {"input": "x"}),
+    _row("classifying", "/tokenize", "tokenize", {"prompt": "the sea"}),
+)
+
 TABLE: tuple[Exchange, ...] = (
     *INSTRUMENTS,
     *_chats("plain", CHAT_BOTH),
@@ -460,6 +482,7 @@ TABLE: tuple[Exchange, ...] = (
     *_completions("plain", _streamed(COMPLETION_BOTH | COMPLETION_STREAMED)),
     *POOLED,
     *_embeddings(EMBEDDING),
+    *CLASSIFYING,
     *RICH,
     *_chats("rich", RICH_BOTH),
     *_chats("rich", _streamed({**RICH_BOTH, "usage": USAGE, "running usage": RUNNING_USAGE})),
