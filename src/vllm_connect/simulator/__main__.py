@@ -3,11 +3,13 @@
 import argparse
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from vllm_connect.simulator.hosts import serve_controlled
 from vllm_connect.simulator.options import OPTIONS, Option
 from vllm_connect.simulator.server import Simulator
 
@@ -16,7 +18,11 @@ _DEFAULTS: Final = {option.name: option.default for option in OPTIONS}
 
 
 def main() -> None:
-    """Serve from the command line until SIGINT or SIGTERM."""
+    """Serve from the command line until SIGINT or SIGTERM, or as the process of an owner that controls it."""
+    if sys.argv[1:] == ["--controlled"]:
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as stdout:
+            serve_controlled(sys.stdin.buffer, stdout.write)
+        return
     parser = _parser()
     arguments = vars(parser.parse_args())
     key_file = arguments.pop("api_key_file")

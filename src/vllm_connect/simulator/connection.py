@@ -1,47 +1,61 @@
 """One client's connection: bytes in by httptools, answers out in order, as uvicorn does it."""
 
 import asyncio
+import socket
+import struct
+import time
 from collections import deque
-from email.utils import formatdate
+from collections.abc import Coroutine
 from typing import Final, Protocol
 
 import httptools
 
-from vllm_connect.simulator.exchange import (
-    Answer,
-    Cut,
-    Drop,
-    Headers,
-    RecordedRequest,
-    Response,
-    Stream,
-    Work,
-    status_line,
-    text_response,
+from vllm_connect.simulator.exchange import RecordedRequest, Work, text_response
+from vllm_connect.simulator.script import (
+    Action,
+    Admit,
+    AwaitRequest,
+    Close,
+    Exchange,
+    Outage,
+    Pause,
+    Plan,
+    Reset,
+    Script,
+    Send,
+    head,
+    honest,
 )
 
 _MOST_PIPELINED: Final = 16
 _GARBAGE: Final = b"Invalid HTTP request received."
-_UNSIZED: Final = (204, 304)
+# A script that only sends, to a client that reads as fast, must not keep the others waiting.
+_ACTIONS_IN_A_ROW: Final = 16
+_LONGEST_SLEEP: Final = 1e6  # seconds; a loop takes no infinite ones
+# Closed with this, a socket forgets what it has not sent and tells its peer by a reset.
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class Service(Protocol):
     """What a connection asks of the server behind it."""
 
-    def opened(self, connection: "Connection") -> None:
-        """Hear of a new connection."""
+    def opened(self, connection: "Connection") -> Script:
+        """Hear of a new connection; returns what is to happen before any request."""
 
     def closed(self, connection: "Connection", *, aborted: bool) -> None:
         """Hear of its end, and whether an answer was still on its way."""
 
-    def answer(self, request: RecordedRequest) -> Answer:
-        """Decide on an answer."""
+    def plan(self, request: RecordedRequest, *, keeps: bool) -> Plan:
+        """Decide what to do for a request."""
 
     async def admitted(self, work: Work) -> None:
         """Wait until the engine takes the work up."""
 
     def finished(self, work: Work, *, done: bool) -> None:
         """Hear that the work ended."""
+
+    def begin_outage(self, outage: Outage, *, by: "Connection | None") -> None:
+        """Let the whole server be unreachable; the connection that brings it about sends its answer yet."""
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = keep_alive
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[RecordedRequest, bool]] = deque()
+        self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._writable = asyncio.Event()
@@ -73,7 +88,9 @@ class Connection(asyncio.Protocol):
         """Begin (asyncio)."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._service.opened(self)
+        greeting = tuple(self._service.opened(self))
+        if greeting:
+            self._start(self._greet(greeting))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """End (asyncio): an answer on its way is given up."""
@@ -135,20 +152,30 @@ class Connection(asyncio.Protocol):
             method, self._target.decode("latin-1"), tuple(self._headers), bytes(self._body)
         )
         self._waiting.append((request, keeps))
+        self._asked.set()
         if len(self._waiting) >= _MOST_PIPELINED:
             self.transport.pause_reading()
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._answer_waiting())
+            self._start(self._answer_waiting())
 
     def _begin_message(self) -> None:
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
 
+    def _start(self, job: Coroutine[None, None, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(job)
+
+    async def _greet(self, greeting: Script) -> None:
+        await self._play(greeting, Work())
+        await self._answer_waiting()
+
     async def _answer_waiting(self) -> None:
         keeps = True
         while self._waiting and keeps and not self.transport.is_closing():
             request, keeps = self._waiting.popleft()
+            if not self._waiting:
+                self._asked.clear()
             self.transport.resume_reading()
             await self._answer(request, keeps=keeps)
         self._task = None
@@ -158,71 +185,73 @@ class Connection(asyncio.Protocol):
             self._idle = asyncio.get_running_loop().call_later(self._keep_alive, self.transport.close)
 
     async def _answer(self, request: RecordedRequest, *, keeps: bool) -> None:
-        match self._decide(request):
-            case Drop(delay):
-                await asyncio.sleep(delay)
-                self.transport.close()
-            case Cut(body, after):
-                self.transport.write(body)
-                await asyncio.sleep(after)
-                self.transport.close()
-            case answer:
-                await self._work(answer, request, keeps=keeps)
-
-    def _decide(self, request: RecordedRequest) -> Answer:
-        try:
-            return self._service.answer(request)
-        except Exception as error:  # noqa: BLE001 - a bug in here must reach the caller as vLLM's own bugs do
-            context = {"message": "The simulator failed to answer", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-            return text_response(b"Internal Server Error", b"text/plain; charset=utf-8", status=500)
-
-    async def _work(self, answer: Response | Stream, request: RecordedRequest, *, keeps: bool) -> None:
+        plan = self._plan(request, keeps=keeps)
         done = False
         try:
-            if isinstance(answer, Stream):
-                await self._send_stream(answer, keeps=keeps)
-            else:
-                await self._send_response(answer, request, keeps=keeps)
+            await self._play(plan.script, plan.work)
             done = True
+        except Exception as error:  # noqa: BLE001 - what broke off half-way can only be told and hung up on
+            self._tell_failure(error)
+            self.transport.abort()
         finally:
-            self._service.finished(answer.work, done=done)
+            self._service.finished(plan.work, done=done)
 
-    async def _send_response(self, answer: Response, request: RecordedRequest, *, keeps: bool) -> None:
-        await self._service.admitted(answer.work)
-        if answer.delay:
-            await asyncio.sleep(answer.delay)
-        head = _head(answer.status, answer.headers, keeps=keeps)
-        self.transport.write(head + (b"" if request.method == "HEAD" else answer.body))
+    def _plan(self, request: RecordedRequest, *, keeps: bool) -> Plan:
+        try:
+            return self._service.plan(request, keeps=keeps)
+        except Exception as error:  # noqa: BLE001 - a bug in here must reach the caller as vLLM's own bugs do
+            self._tell_failure(error)
+            failed = text_response(b"Internal Server Error", b"text/plain; charset=utf-8", status=500)
+            return Plan(honest(Exchange(request, failed, keeps, time.time())), Work())
+
+    def _tell_failure(self, error: Exception) -> None:
+        context = {"message": "The simulator failed to answer", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
+    async def _play(self, script: Script, work: Work) -> None:
+        for count, action in enumerate(script, 1):
+            await self._perform(action, work)
+            if self.transport.is_closing():
+                return
+            if count % _ACTIONS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+
+    async def _perform(self, action: Action, work: Work) -> None:
+        match action:
+            case Send(data):
+                self.transport.write(data)
+                await self._writable.wait()
+            case Pause(seconds):
+                await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
+            case Admit():
+                await self._service.admitted(work)
+            case AwaitRequest():
+                await self._asked.wait()
+            case Close():
+                self.transport.close()
+            case Reset():
+                await self._reset()
+            case Outage():
+                self._service.begin_outage(action, by=self)
+
+    async def _reset(self) -> None:
+        """Break off, once what was sent before has left."""
+        self.transport.set_write_buffer_limits(0)
         await self._writable.wait()
-
-    async def _send_stream(self, answer: Stream, *, keeps: bool) -> None:
-        chunked = () if answer.status in _UNSIZED else ((b"transfer-encoding", b"chunked"),)
-        self.transport.write(_head(answer.status, answer.headers, keeps=keeps, last=chunked))
-        await self._service.admitted(answer.work)
-        for frame in answer.frames:
-            # Even without a delay others get their turn, and a client that left is noticed.
-            await asyncio.sleep(frame.delay)
-            await self._writable.wait()
-            self.transport.write(b"%x\r\n%b\r\n" % (len(frame.data), frame.data))
-        self.transport.write(b"0\r\n\r\n")
+        connected = self.transport.get_extra_info("socket")
+        if connected.family != socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
 
     def _refuse_garbage(self) -> None:
         headers = (
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(_GARBAGE)),
         )
-        self.transport.write(_head(400, headers, keeps=False) + _GARBAGE)
+        self.transport.write(head(400, headers, keeps=False, now=time.time()) + _GARBAGE)
         self.transport.close()
 
     def _stop_idling(self) -> None:
         if self._idle:
             self._idle.cancel()
             self._idle = None
-
-
-def _head(status: int, headers: Headers, *, keeps: bool, last: Headers = ()) -> bytes:
-    date = formatdate(usegmt=True).encode()
-    closing: Headers = () if keeps else ((b"connection", b"close"),)
-    sent = ((b"date", date), (b"server", b"uvicorn"), *headers, *closing, *last)
-    return status_line(status) + b"".join(b"%b: %b\r\n" % header for header in sent) + b"\r\n"

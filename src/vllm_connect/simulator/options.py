@@ -29,17 +29,17 @@ def option(
     most: float | None = None,
     command_default: _T | None = None,
     on_command_line: bool = True,
+    secret: bool = False,
 ) -> _T:
     """
     One field of `Options`: its default and its line of help.
 
     `unit` stands for the value in a help page; `variable` is what the environment calls it; `command_default` is the
-    default of a command line where that is another one. What is not `on_command_line` is never shown in a repr: it is
-    the key.
+    default of a command line where that is another one. What is `secret` is not in a repr nor on a command line.
     """
     about: dict[str, Any] = {"unit": unit, "variable": variable, "least": least, "most": most}
-    about |= {"command_default": command_default, "on_command_line": on_command_line}
-    return field(default=default, repr=on_command_line, metadata=_described(shown, **about))
+    about |= {"command_default": command_default, "on_command_line": on_command_line and not secret}
+    return field(default=default, repr=not secret, metadata=_described(shown, **about))
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Options:
     kind: Kind = option("generate", "which task it serves")
     models: tuple[str, ...] = option(("sim-model",), "served names, the first leads", unit="NAME")
     api_key: str | tuple[str, ...] | None = option(
-        None, "the key or keys it asks for", variable="VLLM_API_KEY", on_command_line=False
+        None, "the key or keys it asks for", variable="VLLM_API_KEY", secret=True
     )
     root_path: str = option("", "a prefix under which it answers, too", unit="PATH")
     max_model_len: int = option(4096, "tokens of context", unit="TOKENS", least=1)
@@ -106,10 +106,26 @@ class Options:
         variable="VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
         least=0,
     )
+    sse_keep_alive_interval: int = option(
+        0, "silence in a stream after which it sends a comment; 0 for never", unit="SECONDS", least=0
+    )
+    jitter: float = option(0.0, "share by which each delay varies, up and down", least=0, most=1)
+    jitter_seed: int = option(0, "what the varying is drawn from")
+    loading: float = option(
+        0.0, "time in which it refuses connections, as while it loads", unit="SECONDS", least=0
+    )
+    faults: tuple[str, ...] = option(
+        (), "faults that are on from the start, as 'name; key=value'", unit="FAULT"
+    )
+    own_process: bool = option(False, "run in a process of its own", on_command_line=False)
 
     def __post_init__(self) -> None:
         # A caller's list is as good as a tuple, but what is frozen must hold no list.
-        object.__setattr__(self, "models", tuple(self.models))
+        for name in ("models", "faults"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise TypeError(f"{name}: {given!r} is one; a tuple of them is expected")
+            object.__setattr__(self, name, tuple(given))
         for one in OPTIONS:
             one.check(getattr(self, one.name))
         if not self.models:
@@ -169,8 +185,8 @@ class Option:
     One field of `Options`, as a command line needs to know it.
 
     `value_type` is what one value is, `shape` how many there may be (`pairs` are NAME=VALUE, given as a mapping), and `default`
-    the command line's own. A value may come from the environment's `variable`. What is not `on_command_line`, the key,
-    comes from there or from a file.
+    the command line's own. A value may come from the environment's `variable`; the key, which is not `on_command_line`,
+    from there or from a file.
     """
 
     name: str

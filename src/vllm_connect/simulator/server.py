@@ -1,22 +1,30 @@
-"""The simulated server: a thread with an event loop, a listening socket, and what it has seen."""
+"""The simulator as its owner sees it: started and stopped, asked what it has seen, told what to do next."""
 
-import asyncio
 import contextlib
 import inspect
-import ssl
-import threading
-from collections import deque
+import itertools
+import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from vllm_connect.simulator.connection import Connection
-from vllm_connect.simulator.engine import Engine
-from vllm_connect.simulator.exchange import Answer, Canned, Cut, Drop, RecordedRequest, Work, canned
+from vllm_connect.simulator.control import (
+    AskActive,
+    Command,
+    Record,
+    Recover,
+    ReplyNext,
+    SetPace,
+    TurnOff,
+    TurnOn,
+)
+from vllm_connect.simulator.exchange import Canned, RecordedRequest
+from vllm_connect.simulator.faults.fault import Value, choose
+from vllm_connect.simulator.faults.switchboard import Meeting, Rule, rule, rule_from
+from vllm_connect.simulator.faults.table import FAULTS
+from vllm_connect.simulator.hosts import Host, ProcessHost, SimulatorDied, ThreadHost
 from vllm_connect.simulator.options import Options
-from vllm_connect.simulator.routes import dispatch
 
 _P = ParamSpec("_P")
 _S = TypeVar("_S")
@@ -41,18 +49,27 @@ def _takes(
     return decorate
 
 
+class UnmetFault(UserWarning):
+    """A fault was turned off that fitted none of the answers on its path."""
+
+
 class Simulator:
-    """A stand-in vLLM server in this process, on a real socket; a context manager."""
+    """
+    A stand-in vLLM server on a real socket; a context manager.
+
+    It takes every option of `Options` by name. It runs in a thread of this process or, with `own_process`, in a process
+    of its own, which can be paused and killed, and which ends with this one.
+    """
 
     @_takes(Options)
     def __init__(self, options: Options) -> None:
         self.options = options
         self.port = options.port
-        self.requests: list[RecordedRequest] = []
-        self.connections = 0
-        self.aborted = 0
-        self._canned: deque[Canned] = deque()
-        self._running: _Running | None = None
+        self._from_the_start = tuple(map(rule_from, options.faults))
+        self._record = Record()
+        self._host: Host | None = None
+        self._laid_ready: list[Command] = []
+        self._faults = Faults(self)
 
     @property
     def root_url(self) -> str:
@@ -68,23 +85,82 @@ class Simulator:
         """The address an OpenAI client takes as its base URL."""
         return self.root_url if self.options.uds else f"{self.root_url}/v1"
 
+    @property
+    def faults(self) -> "Faults":
+        """Which faults are on, and what has met them."""
+        return self._faults
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """Every request so far, as it came."""
+        return self._settled().requests
+
+    @property
+    def connections(self) -> int:
+        """How many connections were opened."""
+        return self._settled().connections
+
+    @property
+    def aborted(self) -> int:
+        """How many answers were given up because their client left."""
+        return self._settled().aborted
+
+    @property
+    def pid(self) -> int | None:
+        """Its own process; None while it has none."""
+        return self._host.pid if self._host else None
+
     def reply_next(self, *replies: Canned) -> None:
         """Queue canned replies for the next requests, whatever they ask."""
-        self._canned.extend(replies)
+        self._ask(ReplyNext(replies))
+
+    def pace(
+        self,
+        *,
+        first_token_delay: float | None = None,
+        token_delay: float | None = None,
+        jitter: float | None = None,
+    ) -> None:
+        """Answer the requests to come in another time, in seconds; what is left out stays as it is."""
+        given = {"first_token_delay": first_token_delay, "token_delay": token_delay, "jitter": jitter}
+        changed = {name: value for name, value in given.items() if value is not None}
+        self.options = options = replace(self.options, **changed)  # type: ignore[arg-type]
+        self._ask(SetPace(options.first_token_delay, options.token_delay, options.jitter))
+
+    def pause(self) -> None:
+        """Stop its own process where it is (SIGSTOP): connections are accepted by the system, and nothing answers."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let a paused process go on (SIGCONT)."""
+        self._process.resume()
+
+    def kill(self) -> None:
+        """End its own process at once (SIGKILL); what it has seen is still known."""
+        self._process.kill()
 
     def start(self) -> Self:
-        """Listen; returns when the socket does."""
-        if self._running is None:
-            running = _Running(self)
-            self.port = running.start()
-            self._running = running
+        """Listen; returns when the socket does, or at once where it is to be `loading`."""
+        if self._host is None:
+            make = ProcessHost if self.options.own_process else ThreadHost
+            host: Host = make(self.options, self._record.take)
+            self.port = host.start()
+            self._host = host
+            ready, self._laid_ready = self._laid_ready, []
+            for one in self._from_the_start:
+                self.faults.turn_on_rule(one)
+            for command in ready:
+                host.ask(command)
         return self
 
     def stop(self) -> None:
-        """Stop listening, drop what is open, end the thread; a second call does nothing."""
-        running, self._running = self._running, None
-        if running:
-            running.stop()
+        """
+        Stop listening, drop what is open, end the thread or process; a second call does nothing.
+
+        Warns with UnmetFault; raises SimulatorDied where its own process had ended by itself.
+        """
+        for told in self._stop():
+            warnings.warn(told, UnmetFault, stacklevel=2)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -92,111 +168,124 @@ class Simulator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-
-
-class _Running:
-    """One run of a simulator; everything but `start` and `stop` happens in its own thread."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._options = simulator.options
-        self._engine = Engine(simulator.options)
-        self._open: set[Connection] = set()
-        self._none_open = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._listening: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, name="vllm-simulator", daemon=True)
-
-    def start(self) -> int:
-        self._thread.start()
-        return self._listening.result()
-
-    def stop(self) -> None:
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def opened(self, connection: Connection) -> None:
-        self._simulator.connections += 1
-        self._open.add(connection)
-        self._none_open.clear()
-
-    def closed(self, connection: Connection, *, aborted: bool) -> None:
-        self._simulator.aborted += aborted
-        self._open.discard(connection)
-        if not self._open:
-            self._none_open.set()
-
-    def answer(self, request: RecordedRequest) -> Answer:
-        self._simulator.requests.append(request)
-        answer = self._decide(request)
-        if not isinstance(answer, Drop | Cut):
-            self._engine.begin(answer.work)
-        return answer
-
-    async def admitted(self, work: Work) -> None:
-        if work.sequences:
-            await self._engine.awake.wait()
-
-    def finished(self, work: Work, *, done: bool) -> None:
-        self._engine.end(work, done=done)
-
-    def _decide(self, request: RecordedRequest) -> Answer:
-        with contextlib.suppress(IndexError):
-            reply = self._simulator._canned.popleft()
-            return reply if isinstance(reply, Drop | Cut) else canned(reply)
-        return dispatch(request, self._engine)
-
-    def _run(self) -> None:
+        if error is None:
+            self.stop()
+            return
+        # The error under way is what counts; how the server ended may explain it.
         try:
-            asyncio.run(self._serve())
-            if self._options.uds:
-                Path(self._options.uds).unlink(missing_ok=True)
-        except BaseException as error:
-            if self._listening.done():
-                raise
-            self._listening.set_exception(error)
+            self._stop()
+        except SimulatorDied as death:
+            error.add_note(str(death))
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        server = await self._listen(self._loop)
-        self._listening.set_result(0 if self._options.uds else server.sockets[0].getsockname()[1])
-        await self._stopping.wait()
-        server.close()
-        await self._drop_all()
+    def _stop(self) -> list[str]:
+        host, self._host = self._host, None
+        if host is None:
+            return []
+        told: list[str] = []
+        with contextlib.suppress(RuntimeError):  # paused, killed or dead, it cannot tell
+            host.settle()
+            told = self.faults.turn_all_off(host.ask)
+        host.stop()
+        return told
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
-        options = self._options
-        tls = _tls(options)
-        if options.uds:
-            return await loop.create_unix_server(self._connection, options.uds, ssl=tls)
-        return await loop.create_server(self._connection, options.host, options.port, ssl=tls, backlog=1024)
+    def _ask(self, command: Command) -> Any:
+        if self._host is None:
+            self._laid_ready.append(command)
+            return None
+        return self._host.ask(command)
 
-    def _connection(self) -> Connection:
-        return Connection(self, self._options.keep_alive)
+    def _settled(self) -> Record:
+        if self._host:
+            self._host.settle()
+        return self._record
 
-    async def _drop_all(self) -> None:
-        for connection in tuple(self._open):
-            connection.close()
-        if self._open:
-            self._none_open.clear()
-            await self._none_open.wait()
+    @property
+    def _process(self) -> ProcessHost:
+        if isinstance(self._host, ProcessHost):
+            return self._host
+        raise RuntimeError(
+            "only a running Simulator(own_process=True) has a process to pause, resume or kill"
+        )
 
 
-def _tls(options: Options) -> ssl.SSLContext | None:
-    """The certificate as uvicorn loads it, or none; a file that is missing or wrong is named."""
-    if not options.ssl_certfile:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.verify_mode = ssl.VerifyMode(options.ssl_cert_reqs)
-    try:
-        context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile)
-        if options.ssl_ca_certs:
-            context.load_verify_locations(options.ssl_ca_certs)
-    except OSError as error:
-        given = (options.ssl_certfile, options.ssl_keyfile, options.ssl_ca_certs)
-        files = ", ".join(str(name) for name in given if name)
-        raise ValueError(f"the TLS files {files} cannot be loaded: {error}") from error
-    return context
+class Faults:
+    """The faults of one server: turned on, turned off, and what has met them."""
+
+    def __init__(self, server: Simulator) -> None:
+        self._server = server
+        self._numbers = itertools.count()
+        self._rules: dict[int, Rule] = {}
+
+    def turn_on(self, name: str, **given: Any) -> "TurnedOn":
+        """
+        Let requests meet a fault from now on; returns a context manager that turns it off again.
+
+        Besides the fault's own parameters: `path` (may end in `*`), `times` at most, every `every`-th of its requests, each
+        with `probability` drawn from `seed`, and for `lasts` seconds. The first fault turned on that fits an answer is met.
+        Raises FaultError, a ValueError, that names what is nearest.
+        """
+        return self.turn_on_rule(rule(name, **given))
+
+    def turn_on_rule(self, one: Rule) -> "TurnedOn":
+        """Let requests meet a fault by a rule that is made already."""
+        number = next(self._numbers)
+        self._rules[number] = one
+        self._server._ask(TurnOn(number, one))
+        return TurnedOn(self, number)
+
+    def turn_off(self, name: str | None = None) -> None:
+        """
+        Turn off the faults of a name, or all, which ends any outage, too.
+
+        Warns with UnmetFault of one that fitted no answer on its path.
+        """
+        if name is not None:
+            choose(FAULTS, name, {})
+        for number in [number for number, one in self._rules.items() if name in (None, one.fault)]:
+            self.turn_off_number(number)
+        if name is None:
+            self._server._ask(Recover())
+
+    def turn_off_number(self, number: int) -> None:
+        """Turn off what one `turn_on` turned on."""
+        if self._rules.pop(number, None) is not None and (told := self._server._ask(TurnOff(number))):
+            warnings.warn(told, UnmetFault, stacklevel=3)
+
+    def turn_all_off(self, ask: Callable[[Command], Any]) -> list[str]:
+        """Turn all off at the end; returns what there is to warn of."""
+        numbers, self._rules = tuple(self._rules), {}
+        return [told for told in (ask(TurnOff(number)) for number in numbers) if told]
+
+    @property
+    def active(self) -> tuple[Rule, ...]:
+        """The faults that may still meet something."""
+        numbers = self._server._ask(AskActive()) if self._server._host else self._rules
+        return tuple(self._rules[number] for number in numbers)
+
+    @property
+    def log(self) -> list[Meeting]:
+        """Which request met which fault, and which were passed over because it did not fit, in order."""
+        return self._server._settled().meetings
+
+    def url(self, name: str, **parameters: Value) -> str:
+        """A base URL under which every request meets this fault; raises FaultError as `turn_on` does."""
+        root, path = self._server.root_url, choose(FAULTS, name, parameters).path
+        return f"{root}{path}/v1"
+
+
+class TurnedOn:
+    """A fault that is on, as a context manager that turns it off."""
+
+    def __init__(self, faults: Faults, number: int) -> None:
+        self._faults = faults
+        self._number = number
+
+    def turn_off(self) -> None:
+        """Turn it off; warns with UnmetFault where it fitted no answer on its path."""
+        self._faults.turn_off_number(self._number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.turn_off()
