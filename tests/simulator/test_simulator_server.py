@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pytest
 import trustme
 
 from tests.simulator.simulated import CHAT, MESSAGES, ask, chat
+from tests.simulator.wire import connected, wait_until
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
 from vllm_connect.simulator.options import OPTIONS, Options
 
@@ -30,20 +30,6 @@ STREAM = json.dumps({"messages": MESSAGES, "stream": True}).encode()
 POST_STREAM = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
     CHAT.encode(), len(STREAM), STREAM,
 )  # fmt: skip
-
-
-@contextlib.contextmanager
-def connected(server: Simulator) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        yield connection
-
-
-def wait_until(seconds: float, condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_starts_fast_and_ends_clean() -> None:
@@ -352,10 +338,11 @@ def test_command(number: int) -> None:
 
 
 def test_command_options(tmp_path: Path) -> None:
-    """Every option has a flag but the key, which comes from a file or the environment, whose word a flag overrides."""
+    """Every option has a flag, but the key and what is for Python alone; the key comes from a file or the environment, whose word a flag overrides."""
     helped = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
     assert [option.name for option in OPTIONS if option.flag not in re.findall(r"--[\w-]+", helped)] == [
-        "api_key"
+        "api_key",
+        "own_process",
     ]
     key = tmp_path / "key"
     key.write_text("from-file\n")

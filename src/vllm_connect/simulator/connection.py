@@ -54,7 +54,7 @@ class Service(Protocol):
     def finished(self, work: Work, *, done: bool) -> None:
         """Hear that the work ended."""
 
-    def begin_outage(self, outage: Outage, *, by: "Connection | None") -> None:
+    async def begin_outage(self, outage: Outage, *, by: "Connection | None") -> None:
         """Let the whole server be unreachable; the connection that brings it about sends its answer yet."""
 
 
@@ -211,8 +211,11 @@ class Connection(asyncio.Protocol):
     async def _play(self, script: Script, work: Work) -> None:
         for count, action in enumerate(script, 1):
             await self._perform(action, work)
-            if self.transport.is_closing():
+            if isinstance(action, Close | Reset):
                 return
+            if self.transport.is_closing():
+                # The client left, or the server stops: the end of the connection ends this, and counts it as aborted.
+                await asyncio.sleep(_LONGEST_SLEEP)
             if count % _ACTIONS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
 
@@ -232,7 +235,7 @@ class Connection(asyncio.Protocol):
             case Reset():
                 await self._reset()
             case Outage():
-                self._service.begin_outage(action, by=self)
+                await self._service.begin_outage(action, by=self)
 
     async def _reset(self) -> None:
         """Break off, once what was sent before has left."""

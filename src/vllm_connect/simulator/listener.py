@@ -15,6 +15,7 @@ from vllm_connect.simulator.options import Options
 _BACKLOG: Final = 1024
 _MOST_FILLERS: Final = 16
 _HANDSHAKE_SECONDS: Final = 0.05
+_TURNS_OF_ACCEPTING: Final = 3
 
 
 class Listener:
@@ -25,44 +26,56 @@ class Listener:
         self._protocol = protocol
         self._tls = _tls(options)
         self._socket = self._bound(options.port)
+        self._loop = asyncio.get_running_loop()
+        self._changing = asyncio.Lock()
         self._server: asyncio.Server | None = None
         self._fillers: list[socket.socket] = []
         self.port: int = 0 if options.uds else self._socket.getsockname()[1]
 
     async def listen(self) -> None:
         """Accept connections."""
-        if self._server:
-            return
-        if self._fillers:
-            self.refuse()
-        loop = asyncio.get_running_loop()
-        make = loop.create_unix_server if self._options.uds else loop.create_server
-        # In two steps, the first of which never waits: who cancels this leaves no server that nobody knows.
-        self._server = await make(
-            self._protocol, sock=self._socket, ssl=self._tls, backlog=_BACKLOG, start_serving=False
-        )
-        await self._server.start_serving()
+        async with self._changing:
+            if self._server:
+                return
+            if self._fillers:
+                await self._refuse()
+            make = self._loop.create_unix_server if self._options.uds else self._loop.create_server
+            # In two steps, the first of which never waits: who cancels this leaves no server that nobody knows.
+            self._server = await make(
+                self._protocol, sock=self._socket, ssl=self._tls, backlog=_BACKLOG, start_serving=False
+            )
+            await self._server.start_serving()
 
-    def refuse(self) -> None:
+    async def refuse(self) -> None:
         """Refuse connections, as a server does that is bound but still loads its model."""
-        self._let_go()
+        async with self._changing:
+            await self._refuse()
+
+    async def clog(self) -> None:
+        """Leave connections unanswered: nobody accepts, and the backlog is full."""
+        async with self._changing:
+            await self._refuse()
+            self._socket.listen(0)
+            while len(self._fillers) < _MOST_FILLERS and self._has_room():
+                pass
+
+    async def close(self) -> None:
+        """Give the address up."""
+        async with self._changing:
+            await self._let_go()
+            if self._options.uds:
+                _remove_socket(Path(self._options.uds))
+
+    async def _refuse(self) -> None:
+        await self._let_go()
         self._socket = self._bound(self.port)
 
-    def clog(self) -> None:
-        """Leave connections unanswered: nobody accepts, and the backlog is full."""
-        self.refuse()
-        self._socket.listen(0)
-        while len(self._fillers) < _MOST_FILLERS and self._has_room():
-            pass
-
-    def close(self) -> None:
-        """Give the address up."""
-        self._let_go()
-        if self._options.uds:
-            _remove_socket(Path(self._options.uds))
-
-    def _let_go(self) -> None:
+    async def _let_go(self) -> None:
         if self._server:
+            # What has been accepted becomes a connection first: CPython fails to make one of a closed server's.
+            self._loop.remove_reader(self._socket)
+            for _ in range(_TURNS_OF_ACCEPTING):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         for one in (*self._fillers, self._socket):

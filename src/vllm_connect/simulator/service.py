@@ -79,7 +79,7 @@ class Service:
     async def stop(self) -> None:
         """Stop listening and drop what is open."""
         self._forget_outage()
-        self._listener.close()
+        await self._listener.close()
         self._drop(by=None)
         if self._open:
             self._none_open.clear()
@@ -91,7 +91,7 @@ class Service:
         match command:
             case TurnOn(number, rule):
                 self._switchboard.turn_on(number, rule, now)
-                self._begin_outages_of(number, rule)
+                await self._begin_outages_of(number, rule)
             case TurnOff(number):
                 if number == self._outage_of:
                     await self._recover()
@@ -143,12 +143,12 @@ class Service:
     def finished(self, work: Work, *, done: bool) -> None:
         self._engine.end(work, done=done)
 
-    def begin_outage(self, outage: Outage, *, by: Connection | None) -> None:
+    async def begin_outage(self, outage: Outage, *, by: Connection | None) -> None:
         self._forget_outage()
         if outage.how == "refuse":
-            self._listener.refuse()
+            await self._listener.refuse()
         else:
-            self._listener.clog()
+            await self._listener.clog()
         if outage.drop:
             self._drop(by=by)
         if outage.seconds < math.inf:
@@ -186,10 +186,10 @@ class Service:
         for connection in self._open - {by}:
             connection.close()
 
-    def _begin_outages_of(self, number: int, rule: Rule) -> None:
+    async def _begin_outages_of(self, number: int, rule: Rule) -> None:
         for action in rule.chosen.script_alone() if rule.is_of_server else ():
             assert isinstance(action, Outage)
-            self.begin_outage(action, by=None)
+            await self.begin_outage(action, by=None)
             self._outage_of = number
 
     def _recover_after(self, seconds: float) -> None:
