@@ -156,7 +156,10 @@ def test_simulator(tmp_path: Path) -> None:
 def test_simulator_options() -> None:
     """`simulator` has every option of the stand-in server but the key, which is no value of a command line."""
     shown = run("simulator", "--help").stdout
-    assert [option.flag for option in OPTIONS if f" {option.flag}" not in shown] == ["--api-key"]
+    assert [option.flag for option in OPTIONS if f" {option.flag}" not in shown] == [
+        "--api-key",
+        "--own-process",
+    ]
 
 
 @pytest.mark.parametrize(

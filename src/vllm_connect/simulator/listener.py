@@ -92,9 +92,11 @@ class Listener:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind(options.uds or (options.host, port))
-        except OSError:
+        except OSError as error:
             made.close()
-            raise
+            address = options.uds or f"{options.host}:{port}"
+            reason = (error.strerror or str(error)).lower()
+            raise OSError(error.errno, f"{address} cannot be listened on: {reason}") from None
         made.setblocking(False)
         return made
 

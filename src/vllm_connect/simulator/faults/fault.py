@@ -30,7 +30,12 @@ def _is_json(exchange: Exchange) -> bool:
 
 def _is_stream(exchange: Exchange) -> bool:
     answer = exchange.answer
-    return isinstance(answer, Stream) and answer.status == HTTPStatus.OK
+    typed = dict(answer.headers).get(b"content-type", b"")
+    return (
+        isinstance(answer, Stream)
+        and answer.status == HTTPStatus.OK
+        and typed.startswith(b"text/event-stream")
+    )
 
 
 class _Applies(NamedTuple):
