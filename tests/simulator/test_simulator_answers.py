@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.simulator.simulated import MESSAGES, chat, complete
+from tests.simulator.simulated import MESSAGES, ask, chat, complete
 from vllm_connect.simulator import Simulator
 from vllm_connect.simulator.model.pattern import example
 from vllm_connect.simulator.model.schema import instance
@@ -198,3 +200,36 @@ def test_echoed_message(generate: Simulator) -> None:
     events = chat(generate, **continued, echo=True, stream=True).events
     assert text.startswith("It is")
     assert "".join(event["choices"][0]["delta"].get("content", "") for event in events) == text
+
+
+@pytest.mark.parametrize("options", [{"stream_interval": 3}, {}])
+def test_bundles(options: dict[str, Any]) -> None:
+    """Behind the first token several come in one chunk, as the server or the request has it; nothing is lost."""
+    asked = {} if options else {"stream_interval": 3}
+    with Simulator(**options) as server:
+        whole = complete(server, max_tokens=8, logprobs=0, return_token_ids=True).json()["choices"][0]
+        told = complete(server, max_tokens=8, logprobs=0, return_token_ids=True, stream=True, **asked).events
+        spoken = chat(server, max_tokens=8, stream=True, **asked).events
+    pieces = [event["choices"][0] for event in told]
+    assert [len(piece["token_ids"]) for piece in pieces] == [1, 3, 3, 1]
+    assert [token for piece in pieces for token in piece["token_ids"]] == whole["token_ids"]
+    assert "".join(piece["text"] for piece in pieces) == whole["text"]
+    assert [name for piece in pieces for name in piece["logprobs"]["tokens"]] == whole["logprobs"]["tokens"]
+    assert len(spoken) == 1 + 4
+
+
+@pytest.mark.parametrize("path", ["/abort_requests", "/sleep", "/pause"])
+def test_abort(path: str) -> None:
+    """A stream that is aborted ends at its next token, and says so; sleep and pause abort what runs."""
+    asked: dict[str, Any] = {"max_tokens": 1000, "ignore_eos": True, "stream": True}
+    with (
+        Simulator(dev_mode=True, token_delay=0.05, enable_server_load_tracking=True) as server,
+        ThreadPoolExecutor() as threads,
+    ):
+        streams = [threads.submit(chat, server, **asked), threads.submit(complete, server, **asked)]
+        deadline = time.monotonic() + 5
+        while ask(server, "GET", "/load").json()["server_load"] < len(streams):
+            assert time.monotonic() < deadline
+        assert ask(server, "POST", path, {}).status == 200
+        ended = [stream.result(5).events for stream in streams]
+    assert [events[-1]["choices"][0]["finish_reason"] for events in ended] == ["abort", "abort"]

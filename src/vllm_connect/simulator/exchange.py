@@ -26,8 +26,13 @@ class RecordedRequest:
 
     def header(self, name: str) -> str | None:
         """Look a header up, in any case; the first one counts."""
-        wanted = name.lower().encode()
-        return next((value.decode("latin-1") for key, value in self.headers if key.lower() == wanted), None)
+        return self._by_name.get(name.lower())
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {
+            key.decode("latin-1").lower(): value.decode("latin-1") for key, value in reversed(self.headers)
+        }
 
     @cached_property
     def path(self) -> str:
@@ -78,6 +83,8 @@ class Work:
     reasons: tuple[str, ...] = ()
     """Why each sequence ended."""
     max_tokens: int | None = None
+    name: str = ""
+    """What it is called by who wants to abort it; unnamed work cannot be."""
 
 
 @dataclass(frozen=True)

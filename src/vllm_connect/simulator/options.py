@@ -88,6 +88,7 @@ class Options:
     enable_request_id_headers: bool = option(False, "answer with X-Request-Id")
     block_size: int = option(16, "tokens of a block of the prefix cache", unit="TOKENS", least=1)
     enable_prompt_tokens_details: bool = option(False, "tell in each reply how much of its prompt was cached")
+    stream_interval: int = option(1, "tokens of a chunk behind the first", unit="TOKENS", least=1)
     enable_force_include_usage: bool = option(False, "send the usage in every stream")
     enable_per_request_metrics: bool = option(False, "tell in each reply how long it took")
     enable_tokenizer_info_endpoint: bool = option(False, "serve /tokenizer_info")

@@ -34,7 +34,6 @@ class Engine:
 
     options: Options
     running: int = 0
-    statistics: Statistics = field(default_factory=Statistics)
     started: float = field(default_factory=time.time)
     adapters: dict[str, str] = field(default_factory=dict)
     responses: dict[str, StoredResponse] = field(default_factory=dict)
@@ -46,6 +45,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.adapters.update(self.options.lora_modules)
+        self._named: dict[str, Work] = {}
+        self._aborted: set[str] = set()
+        self.statistics = Statistics(self.options)
         self.prefixes = PrefixCache(self.options.block_size)
         self.awake.set()
 
@@ -69,12 +71,25 @@ class Engine:
     def begin(self, work: Work) -> None:
         """Count work that starts."""
         self.running += work.sequences
+        if work.name:
+            self._named[work.name] = work
 
     def end(self, work: Work, *, done: bool) -> None:
         """Count work that ended."""
         self.running -= work.sequences
+        self._named.pop(work.name, None)
+        self._aborted.discard(work.name)
         if done and work.sequences:
-            self.statistics.done(work, self.options)
+            self.statistics.done(work)
+
+    def abort(self, names: Iterable[str] | None = None) -> None:
+        """End named work, or all of it, at its next token."""
+        wanted = set(self._named) if names is None else set(names)
+        self._aborted |= wanted & self._named.keys()
+
+    def is_aborted(self, name: str) -> bool:
+        """Whether this work has been given up."""
+        return name in self._aborted
 
     @property
     def is_held(self) -> bool:

@@ -2,7 +2,6 @@
 
 import bisect
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final
 
 from vllm_connect.simulator.exchange import Work
@@ -63,35 +62,63 @@ class Histogram:
         return counts
 
 
-@dataclass
+_MOST_UNCOUNTED: Final = 1000
+
+
 class Statistics:
-    """Counters and histograms since the start."""
+    """Counters and histograms since the start; what was done is counted when someone asks, or it is too much."""
 
-    counters: Counter[str] = field(default_factory=Counter)
-    finished: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    histograms: dict[str, Histogram] = field(
-        default_factory=lambda: {name: Histogram(bounds) for name, bounds in BOUNDS.items()}
-    )
-    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    """Requests by route, method and the first digit of their status."""
+    def __init__(self, options: Options) -> None:
+        self.rejected: Counter[str] = Counter()
+        self.requests: Counter[tuple[str, str, int]] = Counter()
+        """Requests by route, method and the first digit of their status."""
+        self._options = options
+        self._uncounted: list[Work] = []
+        self._counters: Counter[str] = Counter()
+        self._finished: Counter[str] = Counter()
+        self._histograms = {name: Histogram(bounds) for name, bounds in BOUNDS.items()}
 
-    def done(self, work: Work, options: Options) -> None:
-        """Count work that was done, and the time that the settings say it took."""
-        self.counters.update(
-            prompt_tokens=work.prompt_tokens,
-            prompt_tokens_cached=work.cached_tokens,
-            prefix_cache_queries=work.prompt_tokens,
-            prefix_cache_hits=work.cached_tokens,
-            generation_tokens=work.completion_tokens,
-        )
-        self.finished.update(work.reasons or ("stop",) * work.sequences)
-        for tokens in work.lengths or (0,) * work.sequences:
-            self._sequence(work, tokens, options)
+    def done(self, work: Work) -> None:
+        """Hear of work that was done."""
+        self._uncounted.append(work)
+        if len(self._uncounted) >= _MOST_UNCOUNTED:
+            self._count()
 
-    def _sequence(self, work: Work, tokens: int, options: Options) -> None:
+    @property
+    def counters(self) -> Counter[str]:
+        """What has been read, found and written."""
+        self._count()
+        return self._counters
+
+    @property
+    def finished(self) -> Counter[str]:
+        """How many sequences ended for which reason."""
+        self._count()
+        return self._finished
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """How long requests were and took, as the settings say."""
+        self._count()
+        return self._histograms
+
+    def _count(self) -> None:
+        uncounted, self._uncounted = self._uncounted, []
+        for work in uncounted:
+            self._counters.update(
+                prompt_tokens=work.prompt_tokens,
+                prompt_tokens_cached=work.cached_tokens,
+                prefix_cache_queries=work.prompt_tokens,
+                prefix_cache_hits=work.cached_tokens,
+                generation_tokens=work.completion_tokens,
+            )
+            self._finished.update(work.reasons or ("stop",) * work.sequences)
+            for tokens in work.lengths or (0,) * work.sequences:
+                self._count_sequence(work, tokens)
+
+    def _count_sequence(self, work: Work, tokens: int) -> None:
         read = work.prompt_tokens // max(work.sequences, 1)
-        first, between = options.first_token_delay, options.token_delay
+        first, between = self._options.first_token_delay, self._options.token_delay
         decode = max(tokens - 1, 0) * between
         observed = {
             "request_prompt_tokens": read,
@@ -109,10 +136,10 @@ class Statistics:
             "request_prefill_kv_computed_tokens": max(read - work.cached_tokens, 0),
         }
         for name, value in observed.items():
-            self.histograms[name].observe(value)
+            self._histograms[name].observe(value)
         if work.max_tokens is not None:
-            self.histograms["request_params_max_tokens"].observe(work.max_tokens)
-        self.histograms["iteration_tokens_total"].observe(max(read, 1))
+            self._histograms["request_params_max_tokens"].observe(work.max_tokens)
+        self._histograms["iteration_tokens_total"].observe(max(read, 1))
         if tokens > 1:
-            self.histograms["iteration_tokens_total"].observe(1, tokens - 1)
-            self.histograms["inter_token_latency_seconds"].observe(between, tokens - 1)
+            self._histograms["iteration_tokens_total"].observe(1, tokens - 1)
+            self._histograms["inter_token_latency_seconds"].observe(between, tokens - 1)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from vllm_connect.simulator.engine import Engine
@@ -25,6 +26,7 @@ from vllm_connect.simulator.routes.accounting import (
 )
 from vllm_connect.simulator.routes.dialogue import Dialogue, check_in_engine, opened, replies, work
 from vllm_connect.simulator.routes.engine_load import check_rank, with_load
+from vllm_connect.simulator.routes.streaming import bundled, interleaved
 
 Chunk = dict[str, Any]
 
@@ -121,7 +123,8 @@ def choice(index: int, message: Message, body: Body, engine: Engine) -> Chunk:
 
 def _streamed(dialogue: Dialogue, head: Chunk, generations: list[Generation], engine: Engine) -> Routed:
     chunks = _chunks(dialogue, head, generations, engine)
-    return Stream(paced(chunks, engine.options), work=work(dialogue, generations))
+    named = replace(work(dialogue, generations), name=head["id"])
+    return Stream(paced(chunks, engine.options), work=named)
 
 
 def _chunks(
@@ -135,7 +138,11 @@ def _chunks(
     )
     ids = prompt if body["return_token_ids"] else None
     text = chat_text(body, engine.options) if body["return_prompt_text"] else None
-    streams = [deltas(generation, body, engine.options) for generation in generations]
+    interval = max(body["stream_interval"] or 1, engine.options.stream_interval)
+    streams = [
+        bundled(_pieces(index, deltas(generation, body, engine.options), body, engine), interval)
+        for index, generation in enumerate(generations)
+    ]
     counted = {"usage": _running_usage(prompt, 0, thought)} if running else {}
     for index in range(len(generations)):
         opening = _opening(index, {"role": role(body), "content": ""})
@@ -146,13 +153,11 @@ def _chunks(
     if repeated := echoed(body):
         for index in range(len(generations)):
             yield 0, {**head, "choices": [_opening(index, {"content": repeated})], **counted}
-    for place in range(max(len(stream) for stream in streams)):
-        for index, stream in enumerate(streams):
-            if place < len(stream) and (choice := _chunk_choice(index, place, stream[place], body, engine)):
-                counted = {"usage": _running_usage(prompt, place + 1, thought)} if running else {}
-                ended = choice["finish_reason"] is not None and not with_usage
-                stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
-                yield int(index == 0 and place > 0), {**head, "choices": [choice], **counted, **stamp}
+    for waited, place, piece in interleaved(streams, 0, lambda: engine.is_aborted(head["id"]), _aborted):
+        counted = {"usage": _running_usage(prompt, place + 1, thought)} if running else {}
+        ended = piece["finish_reason"] is not None and not with_usage
+        stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
+        yield waited, {**head, "choices": [piece], **counted, **stamp}
     if with_usage:
         messages = [message(generation, body, engine.options) for generation in generations]
         timed = timing(len(generations[0].steps), engine.options) if len(generations) == 1 else None
@@ -161,6 +166,14 @@ def _chunks(
 
 def _opening(index: int, delta: Chunk) -> Chunk:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+
+def _aborted(index: int) -> Chunk:
+    return {**_opening(index, {}), "finish_reason": "abort", "stop_reason": None, "token_ids": None}
+
+
+def _pieces(index: int, told: list[Delta], body: Body, engine: Engine) -> list[Chunk | None]:
+    return [_chunk_choice(index, place, delta, body, engine) for place, delta in enumerate(told)]
 
 
 def _chunk_choice(index: int, place: int, delta: Delta, body: Body, engine: Engine) -> Chunk | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm_connect.simulator.engine import Engine
@@ -28,6 +28,7 @@ from vllm_connect.simulator.routes.accounting import (
     wanted_usage,
 )
 from vllm_connect.simulator.routes.engine_load import check_rank, with_load
+from vllm_connect.simulator.routes.streaming import bundled, interleaved
 
 Chunk = dict[str, Any]
 
@@ -181,27 +182,40 @@ def _logprobs(
 
 
 def _streamed(body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine) -> Routed:
-    return Stream(paced(_chunks(body, head, sequences, engine), engine.options), work=_work(body, sequences))
+    named = replace(_work(body, sequences), name=head["id"])
+    return Stream(paced(_chunks(body, head, sequences, engine), engine.options), work=named)
 
 
 def _chunks(
     body: Body, head: Chunk, sequences: list[_Sequence], engine: Engine
 ) -> Iterator[tuple[int, Chunk]]:
     with_usage, running = wanted_usage(body, engine.options)
-    streams = [_chunk_choices(index, sequence, body) for index, sequence in enumerate(sequences)]
-    for place in range(max((len(stream) for stream in streams), default=0)):
-        for index, (sequence, stream) in enumerate(zip(sequences, streams, strict=True)):
-            if place >= len(stream):
-                continue
-            choice = stream[place]
-            counted = {"usage": _running_usage(len(sequence.prompt), place + 1)} if running else {}
-            ended = choice["finish_reason"] is not None and not with_usage
-            stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
-            yield int(index == 0), {**head, "choices": [choice], **counted, **stamp}
+    interval = max(body["stream_interval"] or 1, engine.options.stream_interval)
+    streams = [
+        bundled(_chunk_choices(index, sequence, body), interval) for index, sequence in enumerate(sequences)
+    ]
+    for waited, place, piece in interleaved(streams, 1, lambda: engine.is_aborted(head["id"]), _aborted):
+        prompted = len(sequences[piece["index"]].prompt)
+        counted = {"usage": _running_usage(prompted, place + 1)} if running else {}
+        ended = piece["finish_reason"] is not None and not with_usage
+        stamp = {"system_fingerprint": engine.options.fingerprint} if ended else {}
+        yield waited, {**head, "choices": [piece], **counted, **stamp}
     if with_usage:
         steps = len(sequences[0].generation.steps) if len(sequences) == 1 else 0
         timed = timing(steps, engine.options) if steps else None
         yield 0, closing(head, _usage(body, sequences, engine.options), timed, engine.options)
+
+
+def _aborted(index: int) -> Chunk:
+    return {
+        "index": index,
+        "text": "",
+        "logprobs": None,
+        "finish_reason": "abort",
+        "stop_reason": None,
+        "prompt_token_ids": None,
+        "token_ids": None,
+    }
 
 
 def _running_usage(prompted: int, generated: int) -> dict[str, Any]:

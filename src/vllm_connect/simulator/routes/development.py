@@ -36,9 +36,11 @@ _UNKNOWN_METHOD: Final = Refusal(
 
 def sleep(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /sleep: hold all work until the server is woken up."""
-    level = intake.query(request, parameters.SLEEP)["level"]
-    engine.sleep(level)
-    return json_response({"status": "sleeping", "level": level})
+    asked = intake.query(request, parameters.SLEEP)
+    engine.sleep(asked["level"])
+    if asked["mode"] == "abort":
+        engine.abort()
+    return json_response({"status": "sleeping", "level": asked["level"]})
 
 
 def wake_up(request: RecordedRequest, engine: Engine) -> Routed:
@@ -61,8 +63,10 @@ def release_kv_cache_memory(_: RecordedRequest, engine: Engine) -> Routed:
 
 def pause(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /pause: hold all work, as for a change of weights."""
-    intake.query(request, parameters.PAUSE)
+    asked = intake.query(request, parameters.PAUSE)
     engine.pause()
+    if asked["mode"] == "abort":
+        engine.abort()
     return json_response({"status": "paused"})
 
 
@@ -81,11 +85,15 @@ def abort_requests(request: RecordedRequest, engine: Engine) -> Routed:
     """POST /abort_requests: end these requests, or all that run."""
     named = _json_object(request, _NO_JSON).get("request_ids")
     if not named:
-        return json_response({"status": "aborted", "aborted": engine.running})
+        running = engine.running
+        engine.abort()
+        return json_response({"status": "aborted", "aborted": running})
     if not isinstance(named, Iterable):
         error = f"Failed to abort requests: {type(named).__name__!r} object is not iterable"
         return json_response({"error": error}, status=500)
-    return json_response({"status": "aborted", "aborted": len(list(named))})
+    ids = [str(one) for one in named]
+    engine.abort(ids)
+    return json_response({"status": "aborted", "aborted": len(ids)})
 
 
 def reset_prefix_cache(request: RecordedRequest, engine: Engine) -> Routed:
