@@ -35,6 +35,18 @@ class Answer:
         assert events[-2:] == ["data: [DONE]", ""]
         return [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
 
+    @property
+    def named_events(self) -> list[Any]:
+        """The events of a stream in which each is named by its type and none says that it is the last."""
+        parts = self.body.decode().split("\n\n")
+        assert parts.pop() == ""
+        read = []
+        for part in parts:
+            name, data = part.split("\n")
+            read.append(json.loads(data.removeprefix("data: ")))
+            assert name == f"event: {read[-1]['type']}"
+        return read
+
 
 def ask(
     server: Simulator,

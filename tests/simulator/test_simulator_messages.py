@@ -22,17 +22,6 @@ def write(server: Simulator, **body: Any) -> Answer:
     return ask(server, "POST", ROUTE, {"model": "sim-model", "max_tokens": 100, "messages": MESSAGES, **body})
 
 
-def events(answer: Answer) -> list[Any]:
-    parts = answer.body.decode().split("\n\n")
-    assert parts.pop() == ""
-    read = []
-    for part in parts:
-        name, data = part.split("\n")
-        read.append(json.loads(data.removeprefix("data: ")))
-        assert name == f"event: {read[-1]['type']}"
-    return read
-
-
 @pytest.fixture(scope="module")
 def reasoning() -> Iterator[Simulator]:
     with Simulator(reasoning_parser="qwen3") as server:
@@ -57,7 +46,7 @@ def test_whole(reasoning: Simulator) -> None:
 def test_stream(reasoning: Simulator) -> None:
     """A stream adds up to the whole reply, block after block."""
     whole = write(reasoning).json()
-    told = events(write(reasoning, stream=True))
+    told = write(reasoning, stream=True).named_events
     assert (told[0]["type"], told[-1]) == ("message_start", {"type": "message_stop"})
     assert told[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
     assert told[-2]["usage"] == whole["usage"]
@@ -81,7 +70,7 @@ def test_tools(generate: Simulator, choice: Any) -> None:
     whole = write(generate, **asked).json()
     (block,) = whole["content"]
     assert (block["type"], block["name"], whole["stop_reason"]) == ("tool_use", "get_weather", "tool_use")
-    told = events(write(generate, **asked, stream=True))
+    told = write(generate, **asked, stream=True).named_events
     pieces = [
         event["delta"].get("partial_json", "") for event in told if event["type"] == "content_block_delta"
     ]

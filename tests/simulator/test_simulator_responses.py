@@ -37,18 +37,6 @@ def respond(server: Simulator, **body: Any) -> Answer:
     return ask(server, "POST", RESPONSES, {"input": "How is the weather?", **body})
 
 
-def events(answer: Answer) -> list[Any]:
-    """The events of a stream, each named by its type."""
-    parts = answer.body.decode().split("\n\n")
-    assert parts.pop() == ""
-    read = []
-    for part in parts:
-        name, data = part.split("\n")
-        read.append(json.loads(data.removeprefix("data: ")))
-        assert name == f"event: {read[-1]['type']}"
-    return read
-
-
 def test_create(client: openai.OpenAI) -> None:
     """The SDK reads a response: what was thought, what was said, what it took; the same input, the same text."""
     first, again = (client.responses.create(model="sim-model", input="Hello") for _ in range(2))
@@ -80,7 +68,7 @@ def test_stream(client: openai.OpenAI) -> None:
 def test_cut(storing: Simulator) -> None:
     """What runs into its limit is incomplete, as a whole and in a stream, which ends as completed all the same."""
     whole = respond(storing, max_output_tokens=2).json()
-    last = events(respond(storing, max_output_tokens=2, stream=True))[-1]
+    last = respond(storing, max_output_tokens=2, stream=True).named_events[-1]
     assert last["type"] == "response.completed"
     for response in (whole, last["response"]):
         assert (response["status"], response["incomplete_details"]) == (
@@ -97,7 +85,7 @@ def test_tools(storing: Simulator, choice: Any) -> None:
     (call,) = respond(storing, **asked).json()["output"]
     assert (call["type"], call["name"], call["status"]) == ("function_call", "get_weather", "completed")
     assert json.loads(call["arguments"]).keys() == {"city"}
-    told = events(respond(storing, **asked, stream=True))
+    told = respond(storing, **asked, stream=True).named_events
     pieces = [event["delta"] for event in told if event["type"] == "response.function_call_arguments.delta"]
     done = next(event for event in told if event["type"] == "response.function_call_arguments.done")
     assert "".join(pieces) == done["arguments"] == call["arguments"]
@@ -133,7 +121,7 @@ def test_logprobs(storing: Simulator) -> None:
     (message,) = respond(storing, **asked).json()["output"]
     tokens = message["content"][0]["logprobs"]
     assert [len(token["top_logprobs"]) for token in tokens] == [2, 2, 2]
-    told = events(respond(storing, **asked, stream=True))
+    told = respond(storing, **asked, stream=True).named_events
     pieces = [
         one for event in told if event["type"] == "response.output_text.delta" for one in event["logprobs"]
     ]
@@ -175,11 +163,11 @@ def test_background() -> None:
 
 def test_background_stream(storing: Simulator) -> None:
     """The events of a stream in the background can be had again, from any of them on."""
-    told = events(
+    told = 
         respond(storing, background=True, stream=True, request_id="resp_again", max_output_tokens=3)
-    )
+    .named_events
     again = ask(storing, "GET", f"{RESPONSES}/resp_again?stream=true&starting_after=3")
-    assert events(again) == told[4:]
+    assert again.named_events == told[4:]
 
 
 REFUSED: list[tuple[dict[str, Any], int, str, str | None, str]] = [
