@@ -163,9 +163,8 @@ def test_background() -> None:
 
 def test_background_stream(storing: Simulator) -> None:
     """The events of a stream in the background can be had again, from any of them on."""
-    told = 
-        respond(storing, background=True, stream=True, request_id="resp_again", max_output_tokens=3)
-    .named_events
+    asked = {"background": True, "stream": True, "request_id": "resp_again", "max_output_tokens": 3}
+    told = respond(storing, **asked).named_events
     again = ask(storing, "GET", f"{RESPONSES}/resp_again?stream=true&starting_after=3")
     assert again.named_events == told[4:]
 
