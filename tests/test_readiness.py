@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,33 +16,39 @@ from vllm_connect.discovery import Ready, Waiting
 from vllm_connect.simulator import Reply, Simulator
 
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
-LOADING_SECONDS = 0.6
 
 
 @pytest.fixture
 def loading() -> Iterator[Simulator]:
-    """A server whose port refuses connections until it has loaded, as vLLM's does."""
+    """A server that refuses connections for a while, as vLLM does until it has loaded its model."""
+    with Simulator(loading=0.6) as server:
+        yield server
+
+
+@pytest.fixture
+def unstarted() -> Iterator[Simulator]:
+    """A server at a known port that refuses connections until it is started."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
     server = Simulator(port=port)
-    timer = threading.Timer(LOADING_SECONDS, server.start)
-    timer.start()
-    server.promised = f"http://127.0.0.1:{port}/v1"  # type: ignore[attr-defined]  # its address before it has a socket
     yield server
-    timer.join()
     server.stop()
 
 
 @every_kind
-def test_wait(caller: Caller, loading: Any) -> None:
+def test_wait(caller: Caller, unstarted: Simulator) -> None:
     """Waiting ends when the server is ready, after events that say how long it took and what it answered."""
     events: list[Any] = []
-    caller.run(lambda client: client.wait_until_ready(10, report=events.append), base_url=loading.promised)
+
+    def report(event: Any) -> None:
+        events.append(event)
+        unstarted.start()  # once it has been seen to refuse; a second start does nothing
+
+    caller.run(lambda client: client.wait_until_ready(10, report=report), base_url=unstarted.url)
     assert isinstance(events[-1], Ready)
     assert events[:-1]
     assert all(isinstance(event, Waiting) and event.answer == "connection refused" for event in events[:-1])
     assert [event.elapsed for event in events] == sorted(event.elapsed for event in events)
-    assert events[-1].elapsed >= LOADING_SECONDS * 0.9
 
 
 @every_kind
@@ -81,11 +86,11 @@ def test_what_waiting_does_not_mend(caller: Caller, server: Simulator) -> None:
 
 
 @every_kind
-def test_call_that_waits(caller: Caller, loading: Any) -> None:
+def test_call_that_waits(caller: Caller, loading: Simulator) -> None:
     """With Timeouts(ready=...) a call itself waits for a loading server; without it fails soon."""
     answer = caller.run(
         lambda client: client.chat.completions.create(model="sim-model", messages=MESSAGES),
-        base_url=loading.promised,
+        base_url=loading.url,
         timeouts=Timeouts(ready=10),
         max_retries=0,
     )
@@ -93,11 +98,11 @@ def test_call_that_waits(caller: Caller, loading: Any) -> None:
 
 
 @every_kind
-def test_call_without_model_that_waits(caller: Caller, loading: Any) -> None:
+def test_call_without_model_that_waits(caller: Caller, loading: Simulator) -> None:
     """Waiting holds for the question which model is served, too."""
     answer = caller.run(
         lambda client: client.chat.completions.create(messages=MESSAGES),
-        base_url=loading.promised,
+        base_url=loading.url,
         timeouts=Timeouts(ready=10),
         max_retries=0,
     )
