@@ -174,9 +174,9 @@ class Service:
         return Exchange(request, answer, keeps, time.time())
 
     def _meet(self, asked: Asked, exchange: Exchange) -> Met:
-        if asked.chosen:
-            return asked.meet(exchange)
         path = asked.request.path.removeprefix(self._options.root_path)
+        if asked.chosen:
+            return asked.meet(exchange, path)
         return self._switchboard.meet(exchange, path, time.monotonic())
 
     def _jittered(self, seconds: float) -> float:

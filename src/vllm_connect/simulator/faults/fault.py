@@ -4,18 +4,21 @@ import contextlib
 import difflib
 import inspect
 import itertools
+import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from vllm_connect.simulator.exchange import Response, Stream
 from vllm_connect.simulator.script import Exchange, Script
 
 Value = int | float | str | bool
 Target = Literal["server", "connection", "any", "whole", "json", "stream", "reply"]
+# What a value's text may have as it is: all but the semicolon, which ends it, blanks, and the escape itself.
+_PLAIN: Final = "".join(set(string.punctuation) - set("%;"))
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -125,7 +128,8 @@ class Chosen(NamedTuple):
     given: Mapping[str, Value]
 
     def __str__(self) -> str:
-        return "; ".join((self.fault.name, *(f"{name}={value}" for name, value in self.given.items())))
+        given = (f"{name}={quote(str(value), safe=_PLAIN)}" for name, value in self.given.items())
+        return "; ".join((self.fault.name, *given))
 
     @property
     def path(self) -> str:
@@ -166,14 +170,14 @@ def choose(faults: Mapping[str, Fault], name: str, parameters: Mapping[str, obje
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
-    """`name; key=value; key=value` as a name and its parameters' texts."""
+    """`name; key=value; key=value` as a name and its parameters' texts; in a value, `%3B` stands for a semicolon."""
     name, *pairs = (part.strip() for part in text.split(";"))
     parameters = {}
     for pair in filter(None, pairs):
         key, equals, value = pair.partition("=")
         if not equals:
             raise FaultError(f"`{pair}` of the fault `{name}`: expected key=value")
-        parameters[key.strip()] = value.strip()
+        parameters[key.strip()] = unquote(value.strip())
     return name, parameters
 
 

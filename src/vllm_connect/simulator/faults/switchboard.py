@@ -184,21 +184,22 @@ class Asked(NamedTuple):
     request: RecordedRequest
     chosen: Chosen | None = None
 
-    def meet(self, exchange: Exchange) -> Met:
+    def meet(self, exchange: Exchange, path: str) -> Met:
         """The fault that was asked for; a FaultError where it does not fit the answer."""
         assert self.chosen is not None
-        request = exchange.request
-        meeting = Meeting(str(self.chosen), request.method, request.path)
+        meeting = Meeting(str(self.chosen), exchange.request.method, path)
         return Met(self.chosen.fault, self.chosen.script_for(exchange), (meeting,))
 
 
 def asked(request: RecordedRequest, root_path: str) -> Asked:
     """Read what a request asks for by header or path; a FaultError says what it cannot have."""
-    below = request.target.removeprefix(root_path)
-    text = request.header(HEADER)
+    root, text = "", request.header(HEADER)
+    if root_path and request.target.startswith(root_path + _PREFIX):
+        root = root_path
+    below = request.target.removeprefix(root)
     if below.startswith(_PREFIX):
         segment, _, rest = below.removeprefix(_PREFIX).partition("/")
-        request, text = replace(request, target=f"{root_path}/{rest}"), unquote(segment)
+        request, text = replace(request, target=f"{root}/{rest}"), unquote(segment)
     if text is None:
         return Asked(request)
     chosen = choose(FAULTS, *split(text))
