@@ -356,7 +356,7 @@ CASES = [
     Case("cr", STREAM, framed(each(lambda frame: frame.replace(b"\n", b"\r")))),
     Case("mixed-line-ends", STREAM, framed(
         lambda frames: [
-            frame[:-2] + (b"\r\n\r", b"\r\n", b"\n\r\n")[number % 3] for number, frame in enumerate(frames)
+            frame[:-2] + (b"\r\n\r", b"\n\r\n", b"\r\r", b"\n\n")[number % 4] for number, frame in enumerate(frames)
         ]
     )),
     Case("line-separators", STREAM, framed(at(3, resaid("one\u2028two\u2029three\x85four".encode())))),

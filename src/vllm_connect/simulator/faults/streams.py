@@ -284,10 +284,13 @@ def _rewritten(write: Callable[[bytes, int], bytes], exchange: Exchange) -> Scri
     return streamed(exchange, frames)
 
 
+# Of an event's lines, and of the blank one behind them; never CR and then LF, which together are one end.
+_ENDS: Final = ((b"\r\n", b"\r"), (b"\n", b"\r\n"), (b"\r", b"\r"), (b"\n", b"\n"))
+
+
 def _mixed_ends(data: bytes, number: int) -> bytes:
-    ends = itertools.cycle((b"\r\n", b"\r", b"\n"))
-    used = itertools.islice(ends, number, None)
-    return b"".join(line + next(used) for line in data.split(b"\n")[:-1])
+    of_lines, of_blank = _ENDS[number % len(_ENDS)]
+    return data.removesuffix(b"\n").replace(b"\n", of_lines) + of_blank
 
 
 def _several_lines(data: bytes, _: int) -> bytes:
