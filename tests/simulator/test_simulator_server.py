@@ -15,13 +15,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import trustme
 
 from tests.simulator.simulated import CHAT, MESSAGES, ask, chat
-from tests.simulator.wire import connected, wait_until
+from tests.simulator.wire import connected, exchange, wait_until
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
 from vllm_connect.simulator.options import OPTIONS, Options
 
@@ -125,6 +126,74 @@ def test_disconnect(stream: bool) -> None:  # noqa: FBT001 - a column of the tab
         wait_until(5, lambda: server.aborted == 1)
         server.reply_next(Reply())
         assert ask(server, "GET", "/version").status == 200
+
+
+def test_abort_frees_its_place() -> None:
+    """Work that its client gave up while it waited for the engine is counted as aborted and gone at once."""
+    with Simulator(dev_mode=True, enable_server_load_tracking=True, max_num_queued_reqs=1) as server:
+        ask(server, "POST", "/sleep")
+        with connected(server) as connection:
+            connection.sendall(POST_STREAM)
+            wait_until(5, lambda: ask(server, "GET", "/load").json() == {"server_load": 1})
+            assert chat(server).status == 503
+        wait_until(5, lambda: ask(server, "GET", "/load").json() == {"server_load": 0})
+        assert server.aborted == 1
+        ask(server, "POST", "/wake_up")
+        assert chat(server).status == 200
+
+
+CHUNKED = (
+    b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"pro\r\n9\r\nmpt":"a"}\r\n0\r\n\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "closes"),
+    [
+        (b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n", b"200 OK", False),
+        (b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200 OK", True),
+        (b"GET /version HTTP/1.0\r\n\r\n", b"200 OK", True),
+        (b"GET /version HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"200 OK", True),
+        (b"HEAD /version HTTP/1.1\r\nHost: x\r\n\r\n", b"405 Method Not Allowed", False),
+        (
+            CHUNKED,
+            b"200 OK",
+            False,
+        ),
+    ],
+)
+def test_as_uvicorn(generate: Simulator, sent: bytes, status: bytes, closes: bool) -> None:  # noqa: FBT001 - a column
+    """Versions of HTTP, methods and framings are taken, and connections kept, as uvicorn under vLLM does it."""
+    seen = exchange(generate, sent)
+    assert seen.head[0] == b"HTTP/1.1 " + status
+    assert (b"connection: close" in seen.head, seen.end) == (closes, "eof" if closes else "open")
+    assert (seen.body == b"") == sent.startswith(b"HEAD")
+
+
+def test_large_body(generate: Simulator) -> None:
+    """A request may be of any size; what is too long for the model is refused only when all of it was read."""
+    prompt = "x" * 20_000_000
+    answer = ask(generate, "POST", "/v1/completions", {"prompt": prompt})
+    assert (answer.status, answer.error["param"]) == (400, "input_text")
+
+
+def test_comments_in_silence() -> None:
+    """A stream that is silent sends vLLM's comments at their interval, and is otherwise as it is."""
+    with Simulator(first_token_delay=0.25, sse_keep_alive_interval=0.1) as server:
+        answer = chat(server, stream=True, max_tokens=2)
+    assert answer.body.startswith(b": keep-alive\n\n: keep-alive\n\ndata: {")
+    assert answer.body.count(b"keep-alive") == 2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_jitter(seed: int) -> None:
+    """A delay varies by a share of itself that its seed decides."""
+    expected = 0.4 * (1 + Random(seed).uniform(-1, 1))
+    with Simulator(first_token_delay=0.4, jitter=1, jitter_seed=seed) as server:
+        started = time.monotonic()
+        assert chat(server, max_tokens=1).status == 200
+    assert expected <= time.monotonic() - started < expected + 0.3
 
 
 def test_pace() -> None:

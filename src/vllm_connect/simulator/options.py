@@ -107,8 +107,8 @@ class Options:
         variable="VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
         least=0,
     )
-    sse_keep_alive_interval: int = option(
-        0, "silence in a stream after which it sends a comment; 0 for never", unit="SECONDS", least=0
+    sse_keep_alive_interval: float = option(
+        0.0, "silence in a stream after which it sends a comment; 0 for never", unit="SECONDS", least=0
     )
     jitter: float = option(0.0, "share by which each delay varies, up and down", least=0, most=1)
     jitter_seed: int = option(0, "what the varying is drawn from")
