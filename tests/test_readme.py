@@ -14,7 +14,7 @@ from vllm_connect import Settings
 from vllm_connect.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/server.md")
+PAGES = ("README.md", "docs/server.md", "docs/simulator.md")
 BLOCKS = [
     block
     for page in PAGES
@@ -46,7 +46,7 @@ def test_python(block: str, server: Simulator, pooling: Simulator, monkeypatch: 
         for port, one in ((8000, server), (8001, pooling), (8002, developed)):
             text = text.replace(f'"localhost:{port}"', f'"127.0.0.1:{one.port}"')
         ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", text],
+            _command(text),
             capture_output=True,
             text=True,
             check=False,
@@ -54,6 +54,15 @@ def test_python(block: str, server: Simulator, pooling: Simulator, monkeypatch: 
         )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
+
+
+def _command(block: str) -> list[str]:
+    """Return what runs a block: pytest, where it has tests."""
+    python = [sys.executable, "-W", "error"]
+    if "def test_" not in block:
+        return [*python, "-c", block]
+    Path("test_block.py").write_text(block, encoding="utf-8")
+    return [*python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])

@@ -22,7 +22,7 @@ import pytest
 import trustme
 
 from tests.simulator.simulated import CHAT, MESSAGES, ask, chat
-from tests.simulator.wire import connected, exchange, wait_until
+from tests.simulator.wire import connected, exchange, request, wait_until
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
 from vllm_connect.simulator.options import OPTIONS, Options
 
@@ -284,6 +284,29 @@ def test_tls(tmp_path: Path) -> None:
             connection.sendall(GET_VERSION)
             with contextlib.suppress(ConnectionResetError):
                 assert not connection.recv(65536).startswith(b"HTTP/")
+
+
+@pytest.mark.parametrize(
+    ("fault", "events"),
+    [("close-unanswered", 0), ("close-between-events", 3), ("reset; after_events=2", 2), ("no-done", 10)],
+)
+def test_faults_over_tls(tmp_path: Path, fault: str, events: int) -> None:
+    """Faults are the same over TLS; all that was sent before a reset arrives."""
+    certificates = Certificates(tmp_path)
+    asked = {"messages": MESSAGES, "stream": True, "max_tokens": 9}
+    sent = request(CHAT, asked, (f"x-simulator-fault: {fault}",))
+    received = b""
+    with (
+        Simulator(**certificates.served()) as server,
+        connected(server) as plain,
+        certificates.client().wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            while data := connection.recv(65536):
+                received += data
+    assert received.count(b"data: {") == events
+    assert b"[DONE]" not in received
 
 
 def test_client_certificates(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.simulated import CHAT, ask, chat
+from tests.simulator.wire import connected, receive, request
 from vllm_connect.simulator import FaultError, Meeting, Reply, Simulator, UnmetFault
 from vllm_connect.simulator.faults.fault import choose, split
 from vllm_connect.simulator.faults.switchboard import rule_from
@@ -217,6 +218,17 @@ def test_written_and_read(name: str, data: st.DataObject) -> None:
     given_values = {one.name: data.draw(values[one.type]) for one in FAULTS[name].parameters}
     chosen = choose(FAULTS, name, given_values)
     assert choose(FAULTS, *split(str(chosen))) == chosen
+
+
+def test_passing_by() -> None:
+    """A stream that a fault could have met, and did not, is made as it is sent: it can still be aborted."""
+    sent = request(CHAT, {"messages": [{"role": "user", "content": "x"}], "stream": True, "min_tokens": 500})
+    with Simulator(dev_mode=True, token_delay=0.02) as server, connected(server) as connection:
+        server.faults.turn_on("stall", path="/elsewhere")
+        connection.sendall(sent)
+        assert connection.recv(100)
+        assert ask(server, "POST", "/sleep").status == 200
+        assert b'"finish_reason":"abort"' in receive(connection).data
 
 
 def test_json_in_between(server: Simulator) -> None:

@@ -31,6 +31,7 @@ _MOST_PIPELINED: Final = 16
 _GARBAGE: Final = b"Invalid HTTP request received."
 # A script that only sends, to a client that reads as fast, must not keep the others waiting.
 _ACTIONS_IN_A_ROW: Final = 16
+_FLUSH_SECONDS: Final = 0.001
 _LONGEST_SLEEP: Final = 1e6  # seconds; a loop takes no infinite ones
 # Closed with this, a socket forgets what it has not sent and tells its peer by a reset.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -239,8 +240,8 @@ class Connection(asyncio.Protocol):
 
     async def _reset(self) -> None:
         """Break off, once what was sent before has left."""
-        self.transport.set_write_buffer_limits(0)
-        await self._writable.wait()
+        while self.transport.get_write_buffer_size():  # noqa: ASYNC110 - no transport tells when it is empty
+            await asyncio.sleep(_FLUSH_SECONDS)
         connected = self.transport.get_extra_info("socket")
         if connected.family != socket.AF_UNIX:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

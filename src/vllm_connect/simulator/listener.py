@@ -88,7 +88,8 @@ class Listener:
             _remove_socket(Path(options.uds))
             made = socket.socket(socket.AF_UNIX)
         else:
-            made = socket.socket(_family(options.host))
+            # By its full name: asyncio sets TCP_NODELAY only on sockets that say that they are TCP.
+            made = socket.socket(_family(options.host), socket.SOCK_STREAM, socket.IPPROTO_TCP)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind(options.uds or (options.host, port))

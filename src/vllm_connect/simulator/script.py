@@ -1,5 +1,6 @@
 """What happens on the wire for one answer, step by step: every answer, honest or faulty, is a script of actions."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -114,12 +115,29 @@ def honest(exchange: Exchange) -> Iterator[Action]:
         yield Send(exchange.head(answer.status, answer.headers) + body(exchange, answer))
 
 
+class _Kept:
+    """Frames that can be gone through again, each made when it is first wanted: an abort still ends them."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._source = iter(frames)
+        self._made: list[Frame] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        for place in itertools.count():
+            if place == len(self._made):
+                made = next(self._source, None)
+                if made is None:
+                    return
+                self._made.append(made)
+            yield self._made[place]
+
+
 def rereadable(exchange: Exchange) -> Exchange:
-    """The exchange with its frames at hand: a fault looks them over, and where it does not fit, they are still due."""
+    """The exchange with frames that a fault may look over: where it does not fit, they are still due."""
     answer = exchange.answer
     if isinstance(answer, Response):
         return exchange
-    return replace(exchange, answer=replace(answer, frames=tuple(answer.frames)))
+    return replace(exchange, answer=replace(answer, frames=_Kept(answer.frames)))
 
 
 def head(status: int, headers: Headers, *, keeps: bool, now: float, last: Headers = ()) -> bytes:

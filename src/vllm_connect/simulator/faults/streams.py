@@ -383,7 +383,7 @@ ROWS: Final = (
     _stream(
         "close-between-events",
         (52,),
-        "close-delimited; it ends `after_events` events",
+        "close-delimited; it ends after `after_events` events",
         _PARTIAL,
         _cut_between,
     ),
@@ -419,7 +419,7 @@ ROWS: Final = (
     _stream(
         "stops-early",
         (44, 69),
-        "[DONE] `after_events` events, without a finish reason",
+        "[DONE] after `after_events` events, without a finish reason",
         _PARTIAL,
         _stops_early,
     ),
