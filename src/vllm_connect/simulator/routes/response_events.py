@@ -1,5 +1,6 @@
 """The stream of a response: the model's words as the events of the items they belong to."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,21 +50,21 @@ class _Stream:
         return {"output_index": len(self.output)}
 
 
-class _Part:
+class _Part(ABC):
     """An item that is being sent: its first events, one for each piece, its last events."""
 
     def __init__(self, stream: _Stream) -> None:
         self.stream = stream
         self.text = ""
 
-    def begin(self) -> list[Event]:
-        raise NotImplementedError
+    @abstractmethod
+    def begin(self) -> list[Event]: ...
 
-    def add(self, text: str, place: int) -> Event:
-        raise NotImplementedError
+    @abstractmethod
+    def add(self, text: str, place: int) -> Event: ...
 
-    def end(self) -> list[Event]:
-        raise NotImplementedError
+    @abstractmethod
+    def end(self) -> list[Event]: ...
 
 
 class _Reasoning(_Part):
