@@ -187,6 +187,13 @@ def test_crash_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Segmentation fault" in caught.value.__notes__[0]
 
 
+def test_start_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that cannot even begin is told of with what it wrote."""
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(SimulatorDied, match="Fatal Python error"):
+        Simulator(own_process=True).start()
+
+
 OWNER = """
 import sys, time
 from vllm_connect.simulator import Simulator

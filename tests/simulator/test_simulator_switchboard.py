@@ -181,20 +181,22 @@ def test_unfit(server: Simulator, fault: str, body: dict[str, Any], told: str) -
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("rule", "told"),
     [
-        ("every=0", "every=0: expected 1 or more"),
-        ("probability=1.5", "probability=1.5: expected 0 to 1"),
-        ("times=0", "times=0: expected 1 or more"),
-        ("lasts=-1", "lasts=-1.0: expected more than 0"),
-        ("times=x", "invalid literal"),
-        ("times", "`times` of the fault `busy`: expected key=value"),
+        ("busy; every=0", "every=0 of the fault `busy`: expected more than 0"),
+        ("busy; times=0", "times=0 of the fault `busy`: expected more than 0"),
+        ("busy; probability=1.5", "probability=1.5 of the fault `busy`: expected 0 to 1"),
+        ("busy; lasts=-1", "lasts='-1' of a fault: expected 0 or more"),
+        ("busy; times=x", "times='x' of a fault: expected int, as in times=2"),
+        ("busy; times", "`times` of the fault `busy`: expected key=value"),
+        ("refused; times=1", "`refused` is of the whole server, which `times` does not limit"),
+        ("reset-on-accept; path=/x", "`reset-on-accept` is of a new connection, which `path` does not limit"),
     ],
 )
-def test_wrong_limits(limits: str, told: str) -> None:
+def test_wrong_limits(rule: str, told: str) -> None:
     """A limit that cannot be is refused when it is given."""
     with pytest.raises(FaultError, match=told):
-        rule_from(f"busy; {limits}")
+        rule_from(rule)
 
 
 def test_parameters_and_limits_apart() -> None:

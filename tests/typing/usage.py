@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 from vllm_connect import AsyncOpenAI, OpenAI, Settings, Timeouts, Tls
 from vllm_connect.client.server import Metrics, Ranking, Tokenization
 from vllm_connect.facts import Kind
+from vllm_connect.simulator import RecordedRequest, Rule, Simulator
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
@@ -59,3 +60,16 @@ async def asynchronous() -> None:
     assert_type((await client.server.info()).version, str | None)
     assert_type(await client.server.tokenize(messages=MESSAGES), Tokenization)
     await client.wait_until_ready()
+
+
+def simulated() -> None:
+    with Simulator("pooling", models=("m",), api_key="key", own_process=True, token_delay=0.1) as server:
+        assert_type(server, Simulator)
+        assert_type(server.requests, list[RecordedRequest])
+        assert_type(server.pid, int | None)
+        with server.faults.turn_on("stall", after_events=3, path="/v1/*"):
+            assert_type(server.faults.active, tuple[Rule, ...])
+        assert_type(server.faults.url("stall", after_events=3), str)
+        server.pace(token_delay=0, jitter=0.5)
+    Simulator(modles=("m",))  # type: ignore[call-arg]  # a misspelling
+    Simulator(kind="rerank")  # type: ignore[arg-type]

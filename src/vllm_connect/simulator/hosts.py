@@ -135,7 +135,11 @@ class ProcessHost:
         )
         self._reader = threading.Thread(target=self._read, name="vllm-simulator-reader", daemon=True)
         self._reader.start()
-        started = self._exchange(self._options)
+        try:
+            started = self._exchange(self._options)
+        except SimulatorDied:
+            self._close()
+            raise
         if isinstance(started, Failed):
             self.stop()
             raise started.error()
@@ -167,7 +171,8 @@ class ProcessHost:
         self._is_killed = True
         self._signal(signal.SIGKILL)
         self._running.wait()
-        self._join()
+        assert self._reader
+        self._reader.join()  # what it had told is kept
 
     def stop(self) -> None:
         process = self._running
@@ -182,12 +187,10 @@ class ProcessHost:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._join()
-        try:
-            if has_ended_itself and process.returncode:
-                raise self._death()
-        finally:
-            self._stderr.close()
+        death = self._death() if has_ended_itself and process.returncode else None
+        self._close()
+        if death:
+            raise death
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -224,11 +227,14 @@ class ProcessHost:
                 self._tell(message)
         self._answers.put(None)
 
-    def _join(self) -> None:
+    def _close(self) -> None:
+        """Let go of what the process, which has ended, leaves behind."""
         assert self._reader
-        assert self._running.stdout
         self._reader.join()
-        self._running.stdout.close()
+        for stream in (self._running.stdin, self._running.stdout, self._stderr):
+            if stream:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
     def _death(self) -> SimulatorDied:
         if self._is_killed:

@@ -194,17 +194,24 @@ def _odd_models(exchange: Exchange) -> Script:
     )
 
 
+def _instead(
+    name: str, rows: tuple[int, ...], does: str, client: str, script: Callable[..., Script]
+) -> Fault:
+    """What something in front of the engine answers."""
+    return Fault(name, rows, "any", does, client, script, refuses=True)
+
+
 _INVALID: Final = "invalid: a typed error"
 _USAGE_UNKNOWN: Final = "takes the answer; the usage is unknown"
 
 ROWS: Final = (
-    Fault("html", (37, 64), "any", "200 with a login page", _INVALID, _login_page),
-    Fault("error-in-200", (38,), "any", "200 with an error object", "a typed API error", _error_in_200),
-    Fault("no-content", (39,), "any", "204 without a body", _INVALID, _no_content),
-    Fault("empty-body", (39,), "any", "200 with an empty body", _INVALID, partial(_body, b"")),
-    Fault("json-list", (39,), "any", "200 with a JSON list", _INVALID, partial(_body, b"[]")),
-    Fault("json-string", (39,), "any", "200 with a JSON string", _INVALID, partial(_body, b'"ok"')),
-    Fault("json-null", (39,), "any", "200 with null", _INVALID, partial(_body, b"null")),
+    _instead("html", (37, 64), "200 with a login page", _INVALID, _login_page),
+    _instead("error-in-200", (38,), "200 with an error object", "a typed API error", _error_in_200),
+    _instead("no-content", (39,), "204 without a body", _INVALID, _no_content),
+    _instead("empty-body", (39,), "200 with an empty body", _INVALID, partial(_body, b"")),
+    _instead("json-list", (39,), "200 with a JSON list", _INVALID, partial(_body, b"[]")),
+    _instead("json-string", (39,), "200 with a JSON string", _INVALID, partial(_body, b'"ok"')),
+    _instead("json-null", (39,), "200 with null", _INVALID, partial(_body, b"null")),
     Fault(
         "nan",
         (40,),

@@ -1,12 +1,12 @@
 """Faults that are other answers: statuses, refusals, redirects, bodies of errors without end."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from vllm_connect.simulator.exchange import Headers, Response, json_response, text_response
 from vllm_connect.simulator.faults.edits import ESCAPES, pieces
@@ -161,7 +161,9 @@ _RETRY_ELSEWHERE: Final = "another replica, or waits so long, jittered"
 _OWN_BACKOFF: Final = "waits by its own backoff"
 
 
-def _refusing(name: str, rows: tuple[int, ...], does: str, client: str, script: Any) -> Fault:
+def _refusing(
+    name: str, rows: tuple[int, ...], does: str, client: str, script: Callable[..., Script]
+) -> Fault:
     return Fault(name, rows, "any", does, client, script, refuses=True)
 
 

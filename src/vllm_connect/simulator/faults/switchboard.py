@@ -1,6 +1,5 @@
 """Which request meets which fault: rules that are turned on and off, and what one request asks for itself."""
 
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,16 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from vllm_connect.simulator.exchange import RecordedRequest
-from vllm_connect.simulator.faults.fault import TARGETS, Chosen, Fault, FaultError, Value, choose, split
+from vllm_connect.simulator.faults.fault import (
+    TARGETS,
+    Chosen,
+    Fault,
+    FaultError,
+    Parameter,
+    Value,
+    choose,
+    split,
+)
 from vllm_connect.simulator.faults.table import FAULTS
 from vllm_connect.simulator.script import Exchange, Script
 
@@ -48,41 +56,44 @@ class Rule:
         return self.chosen.fault.target == "server"
 
 
-_LIMITS: Final = frozenset(inspect.signature(Rule).parameters) - {"fault", "parameters"}
-
-
-def rule(name: str, **given: Any) -> Rule:
-    """A rule of a fault's name and its parameters and limits together; a FaultError says what is wrong."""
-    limits = {key: given.pop(key) for key in _LIMITS & given.keys()}
-    made = Rule(name, choose(FAULTS, name, given).given, **limits)
-    for wrong, told in (
-        (made.every < 1, f"every={made.every}: expected 1 or more"),
-        (not 0 <= made.probability <= 1, f"probability={made.probability}: expected 0 to 1"),
-        (made.times is not None and made.times < 1, f"times={made.times}: expected 1 or more"),
-        (made.lasts is not None and not made.lasts > 0, f"lasts={made.lasts}: expected more than 0"),
-    ):
-        if wrong:
-            raise FaultError(f"{told} for the fault `{name}`")
-    return made
-
-
-_LIMIT_TYPES: Final = {
-    "path": str,
-    "times": int,
-    "every": int,
-    "probability": float,
-    "seed": int,
-    "lasts": float,
+# The limits of a rule, each with an example of a value.
+_LIMITS: Final = {
+    limit.name: limit
+    for limit in (
+        Parameter("path", str, "/v1/*"),
+        Parameter("times", int, 2),
+        Parameter("every", int, 3),
+        Parameter("probability", float, 0.5),
+        Parameter("seed", int, 1),
+        Parameter("lasts", float, 10.0),
+    )
 }
+_WITHOUT: Final[Mapping[str, frozenset[str]]] = {
+    "server": frozenset(_LIMITS),
+    "connection": frozenset({"path"}),
+}
+
+
+def rule(name: str, **given: object) -> Rule:
+    """A rule of a fault's name and its parameters and limits together; a FaultError says what is wrong."""
+    limits: dict[str, Any] = {
+        key: limit.read(given.pop(key)) for key, limit in _LIMITS.items() if key in given
+    }
+    chosen = choose(FAULTS, name, given)
+    for limit in limits.keys() & _WITHOUT.get(chosen.fault.target, ()):
+        words = TARGETS[chosen.fault.target].words
+        raise FaultError(f"The fault `{name}` is of {words}, which `{limit}` does not limit.")
+    for limit in ("times", "every", "lasts"):
+        if limits.get(limit) == 0:
+            raise FaultError(f"{limit}=0 of the fault `{name}`: expected more than 0")
+    if limits.get("probability", 0) > 1:
+        raise FaultError(f"probability={limits['probability']} of the fault `{name}`: expected 0 to 1")
+    return Rule(name, chosen.given, **limits)
 
 
 def rule_from(text: str) -> Rule:
     """A rule as text: `name; key=value; …`, with parameters and limits alike."""
-    name, texts = split(text)
-    try:
-        given = {key: _LIMIT_TYPES.get(key, str)(value) for key, value in texts.items()}
-    except ValueError as error:
-        raise FaultError(f"`{text}`: {error}") from None
+    name, given = split(text)
     return rule(name, **given)
 
 
