@@ -18,7 +18,9 @@ import pytest
 from tests.simulator.simulated import CHAT
 from tests.simulator.wire import (
     CHUNKED,
+    ENDS_WITHIN,
     LAST,
+    QUIET_SECONDS,
     Seen,
     chat,
     chunk,
@@ -411,10 +413,12 @@ def with_fault(sent: bytes, fault: str) -> bytes:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_on_the_wire(server: Simulator, case: Case) -> None:
     """A fault that one request asks for sends exactly its bytes, and ends as it says."""
-    honest = exchange(server, case.sent.replace(b"x-request-id", b"connection: close\r\nx-request-id"))
+    closing = case.sent.replace(b"x-request-id", b"connection: close\r\nx-request-id")
+    honest = exchange(server, closing, quiet=ENDS_WITHIN)
     if b"connection: close" not in case.sent:
         honest = Seen(honest.data.replace(b"connection: close\r\n", b""), honest.end)
-    seen = exchange(server, with_fault(case.sent, case.fault))
+    quiet = QUIET_SECONDS if case.end == "open" else ENDS_WITHIN
+    seen = exchange(server, with_fault(case.sent, case.fault), quiet=quiet)
     assert seen.data == case.expected(honest)
     assert seen.end == case.end
 

@@ -14,7 +14,9 @@ from vllm_connect.simulator import Simulator
 
 CHUNKED = b"transfer-encoding: chunked"
 LAST = b"0\r\n\r\n"
-QUIET_SECONDS = 0.2
+# What stays open is known by its silence; what ends is given time, as a busy machine may take it.
+QUIET_SECONDS = 0.4
+ENDS_WITHIN = 10.0
 
 
 @contextlib.contextmanager
@@ -91,9 +93,9 @@ def masked(data: bytes) -> bytes:
     return re.sub(rb'("created": ?)\d{10}(?!\d)', rb"\g<1>1234567890", data)
 
 
-def receive(connection: socket.socket) -> Seen:
-    """Read until the end, or until nothing comes any more."""
-    connection.settimeout(QUIET_SECONDS)
+def receive(connection: socket.socket, *, quiet: float = QUIET_SECONDS) -> Seen:
+    """Read until the end, or until nothing comes for so long."""
+    connection.settimeout(quiet)
     received = []
     end = "eof"
     try:
@@ -106,11 +108,11 @@ def receive(connection: socket.socket) -> Seen:
     return Seen(masked(b"".join(received)), end)
 
 
-def exchange(server: Simulator, sent: bytes) -> Seen:
+def exchange(server: Simulator, sent: bytes, *, quiet: float = QUIET_SECONDS) -> Seen:
     """One request on a connection of its own."""
     with connected(server) as connection:
         connection.sendall(sent)
-        return receive(connection)
+        return receive(connection, quiet=quiet)
 
 
 def chunk(data: bytes) -> bytes:
