@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import socket
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -421,6 +422,30 @@ def test_on_the_wire(server: Simulator, case: Case) -> None:
     seen = exchange(server, with_fault(case.sent, case.fault), quiet=quiet)
     assert seen.data == case.expected(honest)
     assert seen.end == case.end
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "slow; least=0.3",
+        "drip-head; pause=0.002",
+        "drip-body; pause=0.00015",
+        "every-byte; pause=0.00015",
+        "stall; seconds=0.3",
+        "stall-in-event; seconds=0.3",
+        "only-comments; count=4; pause=0.08",
+        "close-when-idle; after=0.3",
+        "endless-error; size=200000; pause=0.08",
+    ],
+)
+def test_waits(server: Simulator, fault: str) -> None:
+    """What is slow takes its time; without the fault the same is at once."""
+    started = time.monotonic()
+    with connected(server) as connection:
+        connection.sendall(with_fault(STREAM, fault))
+        while connection.recv(65536):
+            pass
+    assert 0.2 < time.monotonic() - started < 5
 
 
 def decoded(seen: Seen) -> bytes:

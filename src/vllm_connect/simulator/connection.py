@@ -1,6 +1,7 @@
 """One client's connection: bytes in by httptools, answers out in order, as uvicorn does it."""
 
 import asyncio
+import math
 import socket
 import struct
 import time
@@ -29,10 +30,7 @@ from vllm_connect.simulator.script import (
 
 _MOST_PIPELINED: Final = 16
 _GARBAGE: Final = b"Invalid HTTP request received."
-# A script that only sends, to a client that reads as fast, must not keep the others waiting.
-_ACTIONS_IN_A_ROW: Final = 16
 _FLUSH_SECONDS: Final = 0.001
-_LONGEST_SLEEP: Final = 1e6  # seconds; a loop takes no infinite ones
 # Closed with this, a socket forgets what it has not sent and tells its peer by a reset.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
@@ -210,23 +208,26 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_exception_handler(context)
 
     async def _play(self, script: Script, work: Work) -> None:
-        for count, action in enumerate(script, 1):
-            await self._perform(action, work)
-            if isinstance(action, Close | Reset):
-                return
-            if self.transport.is_closing():
+        transport = self.transport
+        for action in script:
+            if isinstance(action, Send):
+                if action.after is not None:
+                    await asyncio.sleep(action.after)
+                transport.write(action.data)
+                if not self._writable.is_set():
+                    await self._writable.wait()
+            else:
+                await self._perform(action, work)
+            if transport.is_closing():
+                if isinstance(action, Close | Reset):
+                    return
                 # The client left, or the server stops: the end of the connection ends this, and counts it as aborted.
-                await asyncio.sleep(_LONGEST_SLEEP)
-            if count % _ACTIONS_IN_A_ROW == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(math.inf)
 
     async def _perform(self, action: Action, work: Work) -> None:
         match action:
-            case Send(data):
-                self.transport.write(data)
-                await self._writable.wait()
             case Pause(seconds):
-                await asyncio.sleep(min(seconds, _LONGEST_SLEEP))
+                await asyncio.sleep(seconds)
             case Admit():
                 await self._service.admitted(work)
             case AwaitRequest():

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from vllm_connect.simulator.exchange import (
     Canned,
@@ -27,11 +27,12 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _KEEP_ALIVE_COMMENT: Final = b": keep-alive\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Write exactly these bytes."""
+class Send(NamedTuple):
+    """Write exactly these bytes after so many seconds: after 0 others get their turn, after None they wait for it."""
 
+    # A tuple, as there is one for each event of each stream: it is made in half the time.
     data: bytes
+    after: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,16 @@ def honest(exchange: Exchange) -> Iterator[Action]:
     """Send the answer as vLLM's server sends it."""
     answer = exchange.answer
     if isinstance(answer, Stream):
-        yield Send(stream_head(exchange, answer))
+        yield Send(stream_head(exchange, answer), None)
         yield Admit()
         for frame in answer.frames:
-            # Even without a delay others get their turn, and a client that left is noticed.
-            yield Pause(frame.delay)
-            yield Send(chunk(frame.data))
-        yield Send(LAST_CHUNK)
+            yield Send(chunk(frame.data), frame.delay)
+        yield Send(LAST_CHUNK, None)
     else:
         yield Admit()
-        if answer.delay:
-            yield Pause(answer.delay)
-        yield Send(exchange.head(answer.status, answer.headers) + body(exchange, answer))
+        yield Send(
+            exchange.head(answer.status, answer.headers) + body(exchange, answer), answer.delay or None
+        )
 
 
 class _Kept:

@@ -11,7 +11,6 @@ from vllm_connect.simulator.script import (
     Action,
     Admit,
     Exchange,
-    Pause,
     Script,
     Send,
     chunk,
@@ -116,8 +115,7 @@ def opened(exchange: Exchange) -> Iterator[Action]:
 def sent(frames: Iterable[Frame]) -> Iterator[Action]:
     """Frames as HTTP chunks, each in its time."""
     for frame in frames:
-        yield Pause(frame.delay)
-        yield Send(chunk(frame.data))
+        yield Send(chunk(frame.data), frame.delay)
 
 
 def streamed(exchange: Exchange, frames: Iterable[Frame]) -> Script:

@@ -115,7 +115,7 @@ def _with_more_in_head(exchange: Exchange, more: Iterator[bytes]) -> Iterator[Ac
             continue
         begun = True
         head, _, body = action.data.partition(b"\r\n\r\n")
-        yield Send(head + b"\r\n")
+        yield Send(head + b"\r\n", action.after)
         for piece in more:
             yield Send(piece)
         yield Send(b"\r\n" + body)

@@ -54,7 +54,7 @@ def _dripped_body(exchange: Exchange, *, pause: float = 0.05) -> Iterator[Action
 
 
 def _dripped(exchange: Exchange, *, head: float, body: float) -> Iterator[Action]:
-    """The honest bytes, in head and body with a pause behind each byte, or at once where it is none."""
+    """The honest bytes, in head and body with a pause before each byte, or at once where it is none."""
     in_head = True
     for action in honest(exchange):
         if not isinstance(action, Send):
@@ -62,15 +62,15 @@ def _dripped(exchange: Exchange, *, head: float, body: float) -> Iterator[Action
             continue
         start, end, rest = action.data.partition(b"\r\n\r\n") if in_head else (b"", b"", action.data)
         in_head = False
+        yield Pause(action.after or 0.0)
         yield from _drops(start + end, head)
         yield from _drops(rest, body)
 
 
 def _drops(data: bytes, pause: float) -> Iterator[Action]:
-    for piece in (bytes((byte,)) for byte in data) if pause else filter(None, (data,)):
-        yield Send(piece)
-        if pause:
-            yield Pause(pause)
+    size = 1 if pause else max(1, len(data))
+    for start in range(0, len(data), size):
+        yield Send(data[start : start + size], pause)
 
 
 def _slow(exchange: Exchange, *, factor: float = 10.0, least: float = 0.1) -> Script:

@@ -76,8 +76,7 @@ def _close_delimited(exchange: Exchange, after_events: int, *, with_half: bool) 
     yield Send(exchange.head(stream(exchange).status, stream(exchange).headers, last=closing))
     yield Admit()
     for frame in first:
-        yield Pause(frame.delay)
-        yield Send(frame.data)
+        yield Send(frame.data, frame.delay)
     if with_half:
         yield Send(_half(rest[0]))
     yield Close()
