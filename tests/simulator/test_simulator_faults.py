@@ -212,7 +212,7 @@ CASES = [
     Case("no-answer", PLAIN, lambda _: b"", "open"),
     Case("close-when-idle", request(CHAT, chat(), keeps=True), lambda honest: honest.data),
     Case("drip-head; pause=0.0001", PLAIN, lambda honest: honest.data),
-    Case("drip-body; pause=0.0001", STREAM, lambda honest: honest.data),
+    Case("drip-body; pause=0.0001", PLAIN, lambda honest: honest.data),
     Case("slow; factor=3; least=0.001", STREAM, lambda honest: honest.data),
     # HTTP itself.
     Case("not-http", PLAIN, lambda _: b"220 mail.example ESMTP\r\n"),
@@ -424,25 +424,29 @@ def test_on_the_wire(server: Simulator, case: Case) -> None:
     assert seen.end == case.end
 
 
+VERSION = request("/version")
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "sent"),
     [
-        "slow; least=0.3",
-        "drip-head; pause=0.002",
-        "drip-body; pause=0.00015",
-        "every-byte; pause=0.00015",
-        "stall; seconds=0.3",
-        "stall-in-event; seconds=0.3",
-        "only-comments; count=4; pause=0.08",
-        "close-when-idle; after=0.3",
-        "endless-error; size=200000; pause=0.08",
+        ("slow; least=0.3", VERSION),
+        ("slow; least=0.03", STREAM),
+        ("drip-head; pause=0.002", VERSION),
+        ("drip-body; pause=0.015", VERSION),
+        ("every-byte; pause=0.0001", request(CHAT, chat(stream=True, max_tokens=1))),
+        ("stall; seconds=0.3", STREAM),
+        ("stall-in-event; seconds=0.3", STREAM),
+        ("only-comments; count=4; pause=0.08", STREAM),
+        ("close-when-idle; after=0.3", VERSION),
+        ("endless-error; size=200000; pause=0.08", VERSION),
     ],
 )
-def test_waits(server: Simulator, fault: str) -> None:
+def test_waits(server: Simulator, fault: str, sent: bytes) -> None:
     """What is slow takes its time; without the fault the same is at once."""
     started = time.monotonic()
     with connected(server) as connection:
-        connection.sendall(with_fault(STREAM, fault))
+        connection.sendall(with_fault(sent, fault))
         while connection.recv(65536):
             pass
     assert 0.2 < time.monotonic() - started < 5
