@@ -580,6 +580,36 @@ def test_memory_stays_bounded(fault: str) -> None:
         assert resident(server) - before < 16_000_000
 
 
+SMALL = {"size": 1000, "count": 5, "depth": 5, "digits": 10, "pause": 0.0, "seconds": 0.0, "least": 0.001}
+ANYTHING = [
+    request("/health"),
+    request("/metrics"),
+    request("/nothing"),
+    request("/v1/completions", {"prompt": "x", "max_tokens": 1, "stream": True}),
+    request(CHAT, chat(stream=True, stream_options={"include_usage": True})),
+    request(CHAT, chat(temperature=-1, stream=True)),
+    request("/v1/responses", {"input": "x", "max_output_tokens": 3}),
+    request("/v1/responses", {"input": "x", "max_output_tokens": 3, "stream": True}),
+    request("/v1/messages", {**chat(), "stream": True}),
+]
+
+
+@pytest.mark.parametrize("sent", ANYTHING, ids=lambda sent: sent.partition(b"x-request-id")[0].decode())
+def test_fits_or_is_told(server: Simulator, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is asked for, a fault changes what is sent, or is told not to fit; none breaks the server."""
+    honest = exchange(server, sent)
+    for fault in FAULTS.values():
+        if fault.target in ("server", "connection") or fault.name.startswith("engine-dead"):
+            continue
+        given = [f"{one.name}={SMALL[one.name]}" for one in fault.parameters if one.name in SMALL]
+        seen = exchange(server, with_fault(sent, "; ".join((fault.name, *given))))
+        assert seen != honest or fault.name in SAME_BYTES, fault.name
+    assert not caplog.records
+
+
+SAME_BYTES = {"close-when-idle", "reset-at-reuse", "drip-head", "drip-body", "slow", "every-byte", "stall"}
+
+
 def resident(server: Simulator) -> int:
     """The most memory that the server's process has ever held, in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")

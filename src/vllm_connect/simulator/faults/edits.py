@@ -27,6 +27,7 @@ DONE: Final = _DATA + b"[DONE]\n\n"
 # Where bytes are wanted that no JSON writer would write; no text of the simulator's has it.
 MARK: Final = "\x00mark\x00"
 _WRITTEN_MARK: Final = json.dumps(MARK)[1:-1].encode()
+_NO_CHANGE: Final = "nothing that it changes"
 # What leaves in one piece of what is too large to be held.
 PIECE: Final = 1 << 16
 
@@ -64,11 +65,13 @@ def content(exchange: Exchange) -> Content:
 
 
 def edited(exchange: Exchange, edit: Edit) -> Script:
-    """The JSON changed: of the answer, or of every event of a stream."""
-    if not isinstance(exchange.answer, Stream):
-        return honest(with_body(exchange, dump(edit(content(exchange)))))
-    # All at once, so that a fault that does not fit is told instead of the answer, not within it.
-    return streamed(exchange, [edited_frame(frame, edit) for frame in exchange.answer.frames])
+    """The JSON changed: of the answer, or of every event of a stream; a change that changes nothing does not fit."""
+    if isinstance(exchange.answer, Stream):
+        return streamed(exchange, (edited_frame(frame, edit) for frame in exchange.answer.frames))
+    made = edit(content(exchange))
+    if made == content(exchange):
+        raise inapplicable(exchange, _NO_CHANGE)
+    return honest(with_body(exchange, dump(made)))
 
 
 def edited_frame(frame: Frame, edit: Edit) -> Frame:
@@ -119,8 +122,12 @@ def sent(frames: Iterable[Frame]) -> Iterator[Action]:
 
 
 def streamed(exchange: Exchange, frames: Iterable[Frame]) -> Script:
-    """A whole stream, ended as it should be, of other frames."""
-    return honest(replace(exchange, answer=replace(stream(exchange), frames=frames)))
+    """A whole stream, ended as it should be, of other frames; the same ones again are no fault."""
+    # All at once, so that a fault that does not fit is told instead of the answer, not within it.
+    made, answer = list(frames), stream(exchange)
+    if made == list(answer.frames):
+        raise inapplicable(exchange, _NO_CHANGE)
+    return honest(replace(exchange, answer=replace(answer, frames=made)))
 
 
 def choices(exchange: Exchange, chunk_content: Content) -> list[Content]:

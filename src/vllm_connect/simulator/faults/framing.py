@@ -5,7 +5,7 @@ from typing import Final
 
 from vllm_connect.simulator.exchange import Headers, Response, status_line
 from vllm_connect.simulator.faults.edits import PIECE, pieces, whole, without
-from vllm_connect.simulator.faults.fault import Fault
+from vllm_connect.simulator.faults.fault import Fault, inapplicable
 from vllm_connect.simulator.script import (
     LAST_CHUNK,
     Action,
@@ -39,8 +39,11 @@ def _length_too_long(exchange: Exchange, *, by: int = 10) -> Iterator[Action]:
 
 
 def _length_too_short(exchange: Exchange, *, by: int = 10) -> Iterator[Action]:
+    length = len(whole(exchange).body) - by
+    if length < 0 or not by:
+        raise inapplicable(exchange, f"a body of {length + by} bytes")
     yield from _begun(exchange)
-    yield Send(_with_lengths(exchange, b"%d" % max(0, len(whole(exchange).body) - by)))
+    yield Send(_with_lengths(exchange, b"%d" % length))
 
 
 def _two_lengths(exchange: Exchange) -> Iterator[Action]:

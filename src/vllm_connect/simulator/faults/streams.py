@@ -239,6 +239,7 @@ def _null_content(exchange: Exchange, *, after_events: int = 3) -> Script:
     """A usage event with no choices, and a delta without content, in the middle of the text."""
     first, rest = parted(exchange, after_events)
     made = parsed(first[-1]) if first else parsed(rest[0])
+    choices(exchange, made)
     work = stream(exchange).work
     counted = {
         "prompt_tokens": work.prompt_tokens,
