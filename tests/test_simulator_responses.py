@@ -27,6 +27,12 @@ def storing() -> Iterator[Simulator]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Simulator]:
+    with Simulator(models=("sim-model", "sim-alias")) as server:
+        yield server
+
+
 @pytest.fixture
 def client(storing: Simulator) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=storing.url, api_key="none", max_retries=0) as made:
@@ -198,20 +204,20 @@ REFUSED: list[tuple[dict[str, Any], int, str, str | None, str]] = [
 
 @pytest.mark.parametrize(("body", "status", "kind", "param", "text"), REFUSED)
 def test_refusal(  # noqa: PLR0917 - the columns of the table
-    generate: Simulator, body: dict[str, Any], status: int, kind: str, param: str | None, text: str
+    plain: Simulator, body: dict[str, Any], status: int, kind: str, param: str | None, text: str
 ) -> None:
     """A wrong request gets vLLM's status, type, param and text."""
-    answer = respond(generate, **body)
+    answer = respond(plain, **body)
     assert (answer.status, answer.error) == (
         status,
         {"message": text, "type": kind, "param": param, "code": status},
     )
 
 
-def test_nothing_stored(generate: Simulator) -> None:
+def test_nothing_stored(plain: Simulator) -> None:
     """Without the store nothing is kept, though it was asked for."""
-    response = respond(generate, max_output_tokens=1).json()
-    assert ask(generate, "GET", f"{RESPONSES}/{response['id']}").status == 404
+    response = respond(plain, max_output_tokens=1).json()
+    assert ask(plain, "GET", f"{RESPONSES}/{response['id']}").status == 404
 
 
 def test_time_it_took() -> None:
