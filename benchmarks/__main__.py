@@ -3,34 +3,66 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from pathlib import Path
 
-from benchmarks.runs import measured, profiled, responder
-from benchmarks.scenarios import TABLE
+from benchmarks import plot, report
+from benchmarks.runs import MeasurementFailed, Result, measured, profiled, responder
+from benchmarks.scenarios import TABLE, Scenario
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+def _options() -> argparse.Namespace:
     names = [scenario.name for scenario in TABLE]
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"{', '.join(names)}; without a name, all but soak")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is measured (default: 3)")
-    parser.add_argument("--profile", action="store_true", help="only show where ours spends its time")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every round, medians and goals there"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the CPU of each side there, as SVG")
+    parser.add_argument("--strict", action="store_true", help="end with 1 if a goal is missed")
+    parser.add_argument("--profile", action="store_true", help="only tell where ours spends its time")
     options = parser.parse_args()
     if unknown := set(options.name) - set(names):
         parser.error(f"no measurement is named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    chosen = [row for row in TABLE if (row.name in options.name if options.name else row.default)]
+    return options
+
+
+def _results(chosen: list[Scenario], rounds: int) -> list[Result]:
+    results = []
     with responder() as server:
         for scenario in chosen:
-            if options.profile:
+            result = measured(scenario, server, rounds=rounds)
+            print(*report.lines(result), sep="\n", flush=True)
+            results.append(result)
+    return results
+
+
+def main() -> int:
+    options = _options()
+    chosen = [row for row in TABLE if (row.name in options.name if options.name else row.default)]
+    if options.profile:
+        with responder() as server:
+            for scenario in chosen:
                 profiled(scenario, server)
-                continue
-            result = measured(scenario, server, rounds=options.rounds)
-            print(result.scenario.title)
-            for side, figures in result.medians.items():
-                print(f"    {side:8}", "  ".join(f"{name} {value:.2f}" for name, value in figures.items()))
-            for goal in scenario.goals:
-                verdict = "reached" if goal.reached(result.medians) else "MISSED"
-                print(f"    {verdict}: {goal.told(result.medians)}", flush=True)
+        return 0
+    facts = report.machine()
+    caption = report.machine_line(facts)
+    print(caption, flush=True)
+    try:
+        results = _results(chosen, options.rounds)
+    except MeasurementFailed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    missed = report.missed(results)
+    print(f"{len(missed)} goals missed" if missed else "all goals reached", *missed, sep="\n    ")
+    if options.json:
+        options.json.write_text(json.dumps(report.document(results, facts), indent=2) + "\n")
+    if options.plot:
+        options.plot.write_text(plot.svg(results, caption))
+    return int(options.strict and bool(missed))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

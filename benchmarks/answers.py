@@ -9,7 +9,7 @@ from typing import Any, Final
 
 CHUNKS: Final = 200
 """How many chunks a dense stream has: the role, the words, and the finish."""
-PACED_CHUNKS: Final = 250
+PACED_CHUNKS: Final = 150
 """How many chunks a paced stream has, after which it ends."""
 INPUTS: Final = 100
 DIMENSIONS: Final = 1024

@@ -12,7 +12,7 @@ Figures = Mapping[Side, Mapping[str, float]]
 
 
 class Goal(Protocol):
-    """One rule; `value` is what is judged, in the unit that `told` shows it in."""
+    """One rule; `value` is what it judges."""
 
     def value(self, figures: Figures) -> float: ...
     def reached(self, figures: Figures) -> bool: ...
@@ -32,7 +32,7 @@ class AtLeastTimes:
         return self.value(figures) >= self.times
 
     def told(self, figures: Figures) -> str:
-        return f"{self.value(figures):.1f} times less than openai, of {self.times:g}"
+        return f"{self.value(figures):.1f} times less CPU than openai; at least {self.times:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,23 @@ class AtMost:
         return self.value(figures) <= self.bound
 
     def told(self, figures: Figures) -> str:
-        return f"{self.meaning}: {self.figure} {self.value(figures):.2f}, at most {self.bound:g}"
+        return f"{self.meaning}: {self.value(figures):.1f}; at most {self.bound:g}"
 
 
 @dataclass(frozen=True, slots=True)
 class AtMostMore:
-    """A figure of ours is at most so much above openai's."""
+    """A figure of ours is at most so much above another side's."""
 
     figure: str
     allowance: float
+    than: Side
     meaning: str
 
     def value(self, figures: Figures) -> float:
-        return figures["ours"][self.figure] - figures["openai"][self.figure]
+        return figures["ours"][self.figure] - figures[self.than][self.figure]
 
     def reached(self, figures: Figures) -> bool:
         return self.value(figures) <= self.allowance
 
     def told(self, figures: Figures) -> str:
-        return f"{self.meaning}: {self.figure} {self.value(figures):+.0f}, at most {self.allowance:+g}"
+        return f"{self.meaning}: {self.value(figures):+.2f}; at most {self.allowance:+g}"

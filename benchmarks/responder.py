@@ -33,9 +33,12 @@ _ROUTES: Final = {
     b"GET /v1/models": answers.MODELS,
 }
 _DENSE: Final = answers.STREAM_HEAD + answers.DENSE + answers.STREAM_END
+_HELD_OPEN: Final = answers.STREAM_HEAD + answers.PACED[0]
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-# The model that is asked for says how a stream is served: "paced-256" when 256 are open, all together.
-_TOGETHER: Final = re.compile(rb'"model": ?"(paced|held)-(\d+)"')
+# The model that is asked for says how a stream is served: at once; "held" open after its first chunk; or paced,
+# "paced-256" from when 256 are open.
+_HELD: Final = re.compile(rb'"model": ?"held"')
+_PACED: Final = re.compile(rb'"model": ?"paced-(\d+)"')
 _STREAMED: Final = re.compile(rb'"stream": ?true')
 
 
@@ -114,12 +117,11 @@ class Connection(asyncio.Protocol):
         route = request[: request.index(b" HTTP/")]
         if not _STREAMED.search(request):
             self._transport.write(_ROUTES.get(route, answers.UNKNOWN))
-        elif together := _TOGETHER.search(request):
+        elif _HELD.search(request):
+            self._transport.write(_HELD_OPEN)
+        elif paced := _PACED.search(request):
             self._transport.write(answers.STREAM_HEAD)
-            if together[1] == b"held":
-                self._transport.write(answers.PACED[0])
-            else:
-                self._wheel.add(self._transport, int(together[2]))
+            self._wheel.add(self._transport, int(paced[1]))
         else:
             self._transport.write(_DENSE)
 

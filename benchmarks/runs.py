@@ -12,11 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from benchmarks.goals import Figures, Side
 from benchmarks.scenarios import Scenario, Server
 
+ROOT: Final = Path(__file__).parents[1]
 _CLOSING_SECONDS: Final = 10.0
 # What is measured is the shipped default, not what this shell happens to be set up for.
 _ENVIRONMENT: Final = {
@@ -26,12 +28,8 @@ _ENVIRONMENT: Final = {
 }
 
 
-class OutputDiffers(RuntimeError):
-    """Both clients were asked the same and gave different answers."""
-
-
-class TooManyConnections(RuntimeError):
-    """A client had more connections open than calls under way."""
+class MeasurementFailed(RuntimeError):
+    """A figure would not mean anything: a run failed, answers differ, or a client opened too many connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,8 @@ class Responder:
 @contextmanager
 def responder() -> Iterator[Responder]:
     command = [sys.executable, "-m", "benchmarks.responder"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as process:
         yield Responder(process)  # leaving closes its input, which ends it
 
 
@@ -83,7 +82,7 @@ def _command(scenario: Scenario, side: Side, server: Server) -> list[str]:
 def profiled(scenario: Scenario, responder: Responder) -> None:
     """Run ours once under the profiler, which prints what it found."""
     command = [*_command(scenario, "ours", responder.server), "--profile"]
-    subprocess.run(command, check=True, env=_ENVIRONMENT)
+    subprocess.run(command, check=True, env=_ENVIRONMENT, cwd=ROOT)
 
 
 def measured(scenario: Scenario, responder: Responder, *, rounds: int) -> Result:
@@ -93,14 +92,12 @@ def measured(scenario: Scenario, responder: Responder, *, rounds: int) -> Result
     for _ in range(rounds):
         for side in scenario.sides:
             responder.settle()
-            command = _command(scenario, side, responder.server)
-            done = subprocess.run(command, check=True, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+            found = _run(scenario, side, responder.server)
             _check_connections(scenario, side, responder.count()["most"])
-            found = json.loads(done.stdout)
             by_side[side].append(found["figures"])
             outputs[side] = found["output"]
         if outputs["openai"] != outputs["ours"]:
-            raise OutputDiffers(_difference(scenario, outputs["openai"], outputs["ours"]))
+            raise MeasurementFailed(_difference(scenario, outputs["openai"], outputs["ours"]))
     medians = {
         side: {name: statistics.median(each[name] for each in found) for name in found[0]}
         for side, found in by_side.items()
@@ -108,9 +105,18 @@ def measured(scenario: Scenario, responder: Responder, *, rounds: int) -> Result
     return Result(scenario, medians, by_side)
 
 
+def _run(scenario: Scenario, side: Side, server: Server) -> dict[str, Any]:
+    command = _command(scenario, side, server)
+    done = subprocess.run(command, check=False, env=_ENVIRONMENT, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise MeasurementFailed(f"{scenario.name}: {side} failed, see above.")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def _check_connections(scenario: Scenario, side: Side, most: int) -> None:
     if most > scenario.connections:
-        raise TooManyConnections(
+        raise MeasurementFailed(
             f"{scenario.name}: {side} had {most} connections open for {scenario.connections} at once."
         )
 

@@ -25,6 +25,7 @@ _CALLS: Final = 960
 _STREAMS: Final = 96
 _PACED: Final = 256
 _HELD: Final = 1000
+_OPENED_AT_ONCE: Final = 40
 _SOAK: Final = {"openai": 10_000, "ours": 100_000}
 _WARM_UP: Final = 4  # times that each concurrent caller does its work before it counts
 
@@ -177,10 +178,13 @@ def _blocking_streams(subject: Subject, meter: Meter) -> Measured:
 async def _held(subject: AsyncSdk, meter: Meter) -> Measured:
     """A thousand streams stand open, each after its first chunk."""
     await subject.chunks()
+    streams: list[Any] = []
     before = resident_megabytes()
     with meter:
-        streams = await asyncio.gather(*(subject.open(f"held-{_HELD}") for _ in range(_HELD)))
-        firsts = await asyncio.gather(*(anext(stream) for stream in streams))
+        # Some at a time: while a slow client sends a thousand requests, connecting takes longer than it may.
+        while len(streams) < _HELD:
+            streams += await asyncio.gather(*(subject.open("held") for _ in range(_OPENED_AT_ONCE)))
+    firsts = await asyncio.gather(*(anext(stream) for stream in streams))
     growth = resident_megabytes() - before
     for stream in streams:
         await stream.close()
@@ -233,50 +237,40 @@ def _cpu_milliseconds(code: str) -> float:
 
 
 _CLIENTS: Final[tuple[Side, ...]] = ("openai", "ours")
-_KEPT_UP: Final = AtMost("lag_seconds", 0.25, "all 12,800 chunks a second are read as they come")
+# The floor's lag is the responder's own, and the machine's.
+_KEPT_UP: Final = AtMostMore(
+    "lag_seconds", 0.25, "floor", "seconds behind 12,800 chunks a second, beyond the floor"
+)
+_FITS: Final = AtMost("memory_mb", 120, "MB for all of them")
+_IMPORTED: Final = AtMostMore("import_ms", 50, "openai", "ms CPU beyond `import openai`")
+_FLAT: Final = AtMost("growth_mb", 2, "MB more after warm-up")
+_CLOSED: Final = AtMost("more_descriptors", 0, "descriptors more after warm-up")
 
 TABLE: Final = (
-    Scenario("calls", "async call, 32 at once", _AT_ONCE, _on_asyncio(_calls), (AtLeastTimes(25),)),
-    Scenario("stream", "async chunk, dense, 32 streams", _AT_ONCE, _on_asyncio(_dense), (AtLeastTimes(12),)),
+    Scenario("calls", "async call, 32 at once", 32, _on_asyncio(_calls), (AtLeastTimes(25),)),
+    Scenario("stream", "async chunk, 32 dense streams", 32, _on_asyncio(_dense), (AtLeastTimes(12),)),
     Scenario(
         "paced",
-        "async chunk, 256 streams, each every 20 ms",
-        _PACED,
+        "async chunk, 256 streams every 20 ms",
+        256,
         _on_asyncio(_paced),
         (AtLeastTimes(4), _KEPT_UP),
     ),
     Scenario("sync-calls", "blocking call", 1, _blocking(_blocking_calls), (AtLeastTimes(12),)),
     Scenario("sync-stream", "blocking chunk, dense", 1, _blocking(_blocking_streams), (AtLeastTimes(12),)),
     Scenario(
-        "tls", "async call over TLS, 32 at once", _AT_ONCE, _on_asyncio(_calls, tls=True), (AtLeastTimes(15),)
+        "tls", "async call over TLS, 32 at once", 32, _on_asyncio(_calls, tls=True), (AtLeastTimes(15),)
     ),
-    Scenario("raw", "async raw-response call", _AT_ONCE, _on_asyncio(_raw_calls), (AtLeastTimes(8),)),
-    Scenario("embeddings", "embedding 100 x 1,024", 4, _on_asyncio(_embeddings), (AtLeastTimes(2),)),
-    Scenario(
-        "memory",
-        "1,000 streams open",
-        _HELD,
-        _on_asyncio(_held),
-        (AtMost("memory_mb", 120, "1,000 open streams take no more memory"),),
-        _CLIENTS,
-    ),
-    Scenario(
-        "imports",
-        "fresh interpreter",
-        0,
-        _imports,
-        (AtMostMore("import_ms", 50, "beyond `import openai`"),),
-        _CLIENTS,
-    ),
+    Scenario("raw", "async raw-response call, 32 at once", 32, _on_asyncio(_raw_calls), (AtLeastTimes(8),)),
+    Scenario("embeddings", "async 100 embeddings of 1,024", 4, _on_asyncio(_embeddings), (AtLeastTimes(2),)),
+    Scenario("memory", "1,000 open streams", 1000, _on_asyncio(_held), (_FITS,), _CLIENTS),
+    Scenario("imports", "a fresh interpreter", 0, _imports, (_IMPORTED,), _CLIENTS),
     Scenario(
         "soak",
         "100,000 calls (openai: 10,000)",
-        _AT_ONCE,
+        32,
         _soak,
-        (
-            AtMost("growth_mb", 2, "memory is flat after warm-up"),
-            AtMost("more_descriptors", 0, "descriptors stay the same"),
-        ),
+        (_FLAT, _CLOSED),
         _CLIENTS,
         default=False,
     ),
