@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.goals import Figures, Side
-from benchmarks.scenarios import Scenario, Server
+from benchmarks.measurements import Server
+from benchmarks.scenarios import Scenario
 
 ROOT: Final = Path(__file__).parents[1]
 _CLOSING_SECONDS: Final = 10.0

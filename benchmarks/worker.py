@@ -8,9 +8,10 @@ import json
 import pstats
 from dataclasses import asdict
 
+from benchmarks.measurements import Server
 from benchmarks.meter import Meter
 from benchmarks.processor import pin
-from benchmarks.scenarios import TABLE, Server
+from benchmarks.scenarios import TABLE
 
 _SHOWN = 25
 
