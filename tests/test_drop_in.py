@@ -82,6 +82,8 @@ CLIENT: dict[str, Any] = {
 }
 # What differs by nature: the port, the random boundary of a form.
 BOUNDARY = b"boundary="
+# What differs by intent: we ask for none, see docs/deviations.md.
+COMPRESSION = {b"accept-encoding": b"-"}
 
 
 def recorded(package: Any, call: Callable[[Any], Any], *, is_async: bool) -> RecordedRequest:
@@ -115,10 +117,10 @@ def _ignoring_answers(call: Callable[[], Any]) -> None:
 
 
 def comparable(request: RecordedRequest) -> tuple[str, str, list[tuple[bytes, bytes]], bytes]:
-    """Return the request without its port and its random boundary."""
+    """Return the request without its port, its random boundary, and what is asked of compression."""
     boundary = next((value.partition(BOUNDARY)[2] for _, value in request.headers if BOUNDARY in value), b"")
     headers = [
-        (name, value.replace(boundary, b"-") if boundary else value)
+        (name, COMPRESSION.get(name.lower(), value.replace(boundary, b"-") if boundary else value))
         for name, value in request.headers
         if name.lower() != b"host"
     ]

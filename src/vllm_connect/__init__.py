@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SettingsError,
         SettingsWarning,
     )
-    from vllm_connect.settings import Settings, Timeouts
+    from vllm_connect.settings import Limits, Settings, Timeouts
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,7 @@ _HOMES = {
         "SettingsError",
         "SettingsWarning",
     ),
-    "settings": ("Settings", "Timeouts"),
+    "settings": ("Limits", "Settings", "Timeouts"),
 }
 
 __all__ = [  # the names above, by the module they live in
@@ -52,6 +52,7 @@ __all__ = [  # the names above, by the module they live in
     "EndpointError",
     "KeyRefused",
     "KeyRejected",
+    "Limits",
     "ModelNotChosen",
     "NotReady",
     "OpenAI",

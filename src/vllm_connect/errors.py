@@ -5,8 +5,11 @@ openai.OpenAIError
 │   ├── EndpointError                     an address that names no server
 │   ├── KeyRejected                       a key that cannot be sent as it is; never echoed
 │   └── ModelNotChosen                    `model` left out where the server offers none or several
+├── openai.APIResponseValidationError
+│   └── InvalidAnswer                     a complete answer that is not what was asked for
 ├── openai.APIConnectionError
 │   ├── ServerUnreachable                 no connection, or it broke before the answer was complete
+│   ├── AnswerTooLarge                    an answer passed one of the Limits and was not read further
 │   ├── KeyRefused                        a key would leave in the clear or for a server it does not belong to
 │   └── openai.APITimeoutError
 │       ├── DeadlineExceeded              one of the timers ran out; says which
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
+    "AnswerTooLarge",
     "DeadlineExceeded",
     "EndpointError",
+    "InvalidAnswer",
     "KeyRefused",
     "KeyRejected",
     "ModelNotChosen",
@@ -120,6 +125,24 @@ class ServerUnreachable(_AboutServer, openai.APIConnectionError):
         self.phase = phase
         self.reason = reason
         self.attempts = attempts
+
+
+class AnswerTooLarge(_AboutServer, openai.APIConnectionError):
+    """Raised when an answer passes one of the Limits: `limit` says which, `most` its setting."""
+
+    def __init__(self, message: str, *, request: httpx2.Request, server: str, limit: str, most: int) -> None:
+        super().__init__(message=message, request=request)
+        self.server = server
+        self.limit = limit
+        self.most = most
+
+
+class InvalidAnswer(_AboutServer, openai.APIResponseValidationError):
+    """Raised when a server answers with success, and with something that is no answer to the request."""
+
+    def __init__(self, message: str, *, response: httpx2.Response, server: str) -> None:
+        super().__init__(response=response, body=None, message=message)
+        self.server = server
 
 
 class KeyRefused(_AboutServer, openai.APIConnectionError):

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import openai
 
@@ -24,11 +24,12 @@ from vllm_connect.dispatch import Call, current_call, sync_sender
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
 from vllm_connect.facts import only_base_model
-from vllm_connect.settings import Timeouts
+from vllm_connect.settings import Limits, Timeouts
 
 if TYPE_CHECKING:
     import httpx2
 
+    from vllm_connect.client.lane import Lane
     from vllm_connect.client.resources import Chat, Completions, Embeddings, Models
     from vllm_connect.client.server import Server
 
@@ -46,7 +47,8 @@ class OpenAI(Connected, openai.OpenAI):
 
     `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included; `profile` names a
     table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
-    code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate.
+    code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
+    `limits` what is taken from a server at most; `wire="sdk"` sends everything over the SDK's own transport.
     All arguments of openai.OpenAI that have a meaning towards vLLM keep it. Differences: docs/deviations.md.
 
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
@@ -65,6 +67,8 @@ class OpenAI(Connected, openai.OpenAI):
         timeouts: Timeouts | None = None,
         timeout: float | httpx2.Timeout | openai.NotGiven | None = openai.NOT_GIVEN,
         tls: Tls | None = None,
+        limits: Limits | None = None,
+        wire: Literal["own", "sdk"] | None = None,
         allow_insecure_key: bool | None = None,
         use_openai_api_key: bool | None = None,
         max_retries: int = openai.DEFAULT_MAX_RETRIES,
@@ -98,7 +102,7 @@ class OpenAI(Connected, openai.OpenAI):
             websocket_base_url=websocket_base_url,
             default_headers=default_headers,
             default_query=default_query,
-            http_client=sync_sender(self._settings.endpoint, self._settings.tls, http_client),
+            http_client=sync_sender(self._settings, self._credentials, http_client),
             _strict_response_validation=_strict_response_validation,
         )
         self._keep_platform_variables_out(organization, project, default_headers)
@@ -130,7 +134,7 @@ class OpenAI(Connected, openai.OpenAI):
         if timeouts is not None:
             timeout = openai.DEFAULT_TIMEOUT
         if self._needs_own_connections(inherited) and options.get("http_client") is None:
-            options["http_client"] = sync_sender(inherited.settings.endpoint, inherited.settings.tls)
+            options["http_client"] = sync_sender(inherited.settings, inherited.credentials)
         copied = super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,
@@ -176,6 +180,12 @@ class OpenAI(Connected, openai.OpenAI):
         from vllm_connect.client.resources import Models  # noqa: PLC0415
 
         return Models(self)
+
+    @cached_property
+    def _lane(self) -> Lane | None:
+        from vllm_connect.client.lane import Lane, takes_the_lane  # noqa: PLC0415
+
+        return Lane(self) if self._client.wires is not None and takes_the_lane(type(self), OpenAI) else None
 
     @cached_property
     def server(self) -> Server:

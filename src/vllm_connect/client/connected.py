@@ -48,6 +48,8 @@ SETTINGS = frozenset(
         "model_aliases",
         "timeouts",
         "tls",
+        "limits",
+        "wire",
         "allow_insecure_key",
         "use_openai_api_key",
     }
@@ -221,7 +223,7 @@ class Connected:
     def _adopt(self, inherited: Inherited) -> None:
         """Take other settings in place, with connections of their own where the old ones do not fit."""
         if self._needs_own_connections(inherited):
-            self._client = self._make_sender(inherited.settings.endpoint, inherited.settings.tls)
+            self._client = self._make_sender(inherited.settings, inherited.credentials)
         self._settings = inherited.settings
         self._credentials = inherited.credentials
         self._catalogue = inherited.catalogue

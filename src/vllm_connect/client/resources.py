@@ -17,6 +17,9 @@ from openai.resources import embeddings as sdk_embeddings
 from openai.resources import models as sdk_models
 from openai.resources.chat import completions as sdk_chat_completions
 
+from vllm_connect.client.creating import NOT_TAKEN, acreated, created
+from vllm_connect.client.forms import CHAT, COMPLETIONS, EMBEDDINGS
+
 __all__ = [
     "AsyncChat",
     "AsyncChatCompletions",
@@ -53,7 +56,8 @@ class ChatCompletions(sdk_chat_completions.Completions):
 
     @wraps(sdk_chat_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
-        return super().create(**prepared(parameters))
+        answer = created(self._client, CHAT, parameters)
+        return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
     @wraps(sdk_chat_completions.Completions.parse)
     def parse(self, **parameters: Any) -> Any:
@@ -69,7 +73,8 @@ class AsyncChatCompletions(sdk_chat_completions.AsyncCompletions):
 
     @wraps(sdk_chat_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
-        return await super().create(**prepared(parameters))
+        answer = await acreated(self._client, CHAT, parameters)
+        return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
     @wraps(sdk_chat_completions.AsyncCompletions.parse)
     async def parse(self, **parameters: Any) -> Any:
@@ -101,7 +106,8 @@ class Completions(sdk_completions.Completions):
 
     @wraps(sdk_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
-        return super().create(**prepared(parameters))
+        answer = created(self._client, COMPLETIONS, parameters)
+        return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
 class AsyncCompletions(sdk_completions.AsyncCompletions):
@@ -109,7 +115,8 @@ class AsyncCompletions(sdk_completions.AsyncCompletions):
 
     @wraps(sdk_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
-        return await super().create(**prepared(parameters))
+        answer = await acreated(self._client, COMPLETIONS, parameters)
+        return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
 class Embeddings(sdk_embeddings.Embeddings):
@@ -117,7 +124,8 @@ class Embeddings(sdk_embeddings.Embeddings):
 
     @wraps(sdk_embeddings.Embeddings.create)
     def create(self, **parameters: Any) -> Any:
-        return super().create(**prepared(parameters))
+        answer = created(self._client, EMBEDDINGS, parameters)
+        return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
 class AsyncEmbeddings(sdk_embeddings.AsyncEmbeddings):
@@ -125,7 +133,8 @@ class AsyncEmbeddings(sdk_embeddings.AsyncEmbeddings):
 
     @wraps(sdk_embeddings.AsyncEmbeddings.create)
     async def create(self, **parameters: Any) -> Any:
-        return await super().create(**prepared(parameters))
+        answer = await acreated(self._client, EMBEDDINGS, parameters)
+        return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
 class Models(sdk_models.Models):

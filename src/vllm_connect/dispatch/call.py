@@ -31,7 +31,7 @@ class Limit:
         return None if math.isinf(self.seconds) else max(self.seconds, 0.001)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One call from its start to its end, over all its tries."""
 
@@ -40,6 +40,12 @@ class Call:
     streamed: bool
     credentials: Credentials
     started: float
+
+    @property
+    def deadline(self) -> float:
+        """The moment at which the total is over, inf when it is off."""
+        total = self.timers.total
+        return math.inf if total is None else self.started + total
 
     def remaining(self, now: float) -> float:
         """Return the seconds left of the total, inf when it is off."""

@@ -39,6 +39,11 @@ class Credentials:
             return False
         return not (isinstance(self.source, GivenKey) and self.source.key.is_placeholder)
 
+    @property
+    def at_hand(self) -> Key | None:
+        """The key where it is loaded already, else None."""
+        return self._loaded
+
     def key(self) -> Key | None:
         """Return the key, loading it on first use; a function is asked every time."""
         if self.source is None:

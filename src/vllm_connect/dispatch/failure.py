@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from vllm_connect.dispatch.call import Limit
-from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
+from vllm_connect.dispatch.call import Call, Limit
+from vllm_connect.errors import AnswerTooLarge, DeadlineExceeded, KeyRefused, ServerUnreachable
+from vllm_connect.wire import failures as wire
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["deadline_exceeded", "failure", "is_transport_failure"]
+__all__ = ["deadline_exceeded", "failure", "is_transport_failure", "key_refused", "wire_failure"]
 
 Phase = Literal["connect", "answer"]
 
@@ -46,6 +47,7 @@ REASONS_BY_NUMBER = {
     errno.EMFILE: "this process has no free file descriptor",
 }
 REASONS_BY_NAME = {
+    "NoPlace": "all connections that `limits` allows are in use",
     "PoolTimeout": "no connection of this client's pool became free",
     "ProxyError": "the proxy refused",
     "RemoteProtocolError": "the server broke off or does not speak HTTP here",
@@ -59,7 +61,7 @@ REASONS_BY_NAME = {
 
 def is_transport_failure(error: BaseException) -> bool:
     """Whether an exception is of the transport: httpx's own, or one that it lets through unmapped."""
-    if isinstance(error, OSError | anyio.EndOfStream) or _is_loop_closed(error):
+    if isinstance(error, OSError | anyio.EndOfStream | wire.WireFailure) or _is_loop_closed(error):
         return True
     return any(
         kind.__module__.partition(".")[0] in HTTP_PACKAGES and kind.__name__ == "RequestError"
@@ -76,27 +78,35 @@ def failure(
     error: Exception,
     *,
     request: httpx2.Request,
-    server: str,
+    call: Call,
     tries: int,
     limit: Limit,
     connect: Limit,
-    streamed: bool,
     before: BaseException | None,
-) -> ServerUnreachable | DeadlineExceeded:
-    """Return our error for an exception of the transport.
+) -> Exception:
+    """Return our error for an exception of the SDK's transport, or of our wire below it.
 
     `limit` and `connect` are the ones that a timeout ran into; `before` is what the caller was handling when
     the call began, which is none of our business.
     """
+    if isinstance(error, wire.WireFailure):
+        return wire_failure(error, request=request, call=call, tries=tries, before=before)
+    server, streamed = str(call.credentials.endpoint), call.streamed
     name = type(error).__name__
     nothing_sent = name in NOTHING_WAS_SENT or _is_tls(error) or _is_loop_closed(error)
     phase: Phase = "connect" if nothing_sent else "answer"
-    reason = "connection failed" if _is_loop_closed(error) else _reason(error)
     hide_locals(error, request, before)
     if name == "ConnectTimeout":
         return deadline_exceeded(request=request, server=server, limit=connect, streamed=streamed)
     if name in ("ReadTimeout", "WriteTimeout"):
         return deadline_exceeded(request=request, server=server, limit=limit, streamed=streamed)
+    return _unreachable(error, phase, request=request, server=server, tries=tries)
+
+
+def _unreachable(
+    error: Exception, phase: Phase, *, request: httpx2.Request, server: str, tries: int
+) -> ServerUnreachable:
+    reason = "connection failed" if _is_loop_closed(error) else _reason(error)
     again = f" after {tries} tries" if tries > 1 else ""
     happened = (
         "No connection to" if phase == "connect" else "The connection broke before the answer was complete:"
@@ -104,6 +114,48 @@ def failure(
     message = f"{happened} {server}{again}: {reason}."
     return ServerUnreachable(
         message, request=request, server=server, phase=phase, reason=reason, attempts=tries
+    )
+
+
+def wire_failure(
+    error: Exception,
+    *,
+    request: httpx2.Request,
+    call: Call,
+    tries: int,
+    before: BaseException | None,
+) -> Exception:
+    """Return our error for an exception of the wire; `before` as in `failure`."""
+    server = str(call.credentials.endpoint)
+    hide_locals(error, request, before)
+    if isinstance(error, wire.TimerExpired):
+        limit = Limit(0.0, error.timer, getattr(call.timers, error.timer) or 0.0)
+        return deadline_exceeded(request=request, server=server, limit=limit, streamed=call.streamed)
+    if isinstance(error, wire.PeerRefused):
+        return key_refused(error.address, request=request, origin=call.credentials.endpoint.origin)
+    if isinstance(error, wire.AnswerTooLarge):
+        return AnswerTooLarge(
+            f"The answer of {server} passed the limit `{error.limit}` of {error.most:,} and was not read further. "
+            f"If it is meant to be that large, set limits=Limits({error.limit}=...) to more.",
+            request=request,
+            server=server,
+            limit=error.limit,
+            most=error.most,
+        )
+    return _unreachable(error, _wire_phase(error), request=request, server=server, tries=tries)
+
+
+def _wire_phase(error: Exception) -> Phase:
+    return "connect" if isinstance(error, wire.ConnectFailed | wire.NoPlace) else "answer"
+
+
+def key_refused(address: str, *, request: httpx2.Request, origin: str) -> KeyRefused:
+    """Return the error for a key that must not go to this address."""
+    return KeyRefused(
+        f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on "
+        "the way can read it. Use https, or set allow_insecure_key=True if the way is safe.",
+        request=request,
+        server=origin,
     )
 
 
@@ -134,6 +186,8 @@ def _reason(error: BaseException) -> str:
             return "its host name is not known"
         if isinstance(cause, OSError) and cause.errno in REASONS_BY_NUMBER:
             return REASONS_BY_NUMBER[cause.errno]
+        if isinstance(cause, wire.WireFailure) and str(cause):
+            return str(cause)
     # httpcore leaves the text of TLS and name errors where the exception itself is lost.
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:

@@ -53,11 +53,10 @@ class Watch:
         return failure(
             error,
             request=self.request,
-            server=self.server,
+            call=self.call,
             tries=self.tries,
             limit=limit,
             connect=limit,
-            streamed=self.call.streamed,
             before=before,
         )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vllm_connect.dispatch.credentials import Credentials
+from vllm_connect.dispatch.failure import key_refused
 from vllm_connect.endpoint import may_travel_in_clear
 from vllm_connect.errors import KeyRefused
+from vllm_connect.wire.failures import PeerRefused
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["PeerCheck"]
+__all__ = ["PeerCheck", "judge_in_clear", "judge_nothing"]
 
 CONNECTED = "connection.connect_tcp.complete"
 
@@ -49,10 +51,14 @@ class PeerCheck:
 
     def refused(self, address: str) -> KeyRefused:
         """Return the error for a key that must not go to this address."""
-        origin = self._credentials.endpoint.origin
-        return KeyRefused(
-            f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on "
-            "the way can read it. Use https, or set allow_insecure_key=True if the way is safe.",
-            request=self._request,
-            server=origin,
-        )
+        return key_refused(address, request=self._request, origin=self._credentials.endpoint.origin)
+
+
+def judge_in_clear(address: str) -> None:
+    """Judge the address of a connection of our own wire that a key may travel on in clear."""
+    if not may_travel_in_clear(address):
+        raise PeerRefused(address)
+
+
+def judge_nothing(_address: str) -> None:
+    """Judge a connection that carries no key in clear."""

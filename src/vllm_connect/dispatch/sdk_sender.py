@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,24 +19,32 @@ import anyio
 import openai
 
 from vllm_connect.dispatch.call import Call, Limit, call_of
-from vllm_connect.dispatch.credentials import put_key, wants_key
+from vllm_connect.dispatch.conduct import Conduct
+from vllm_connect.dispatch.credentials import Credentials, put_key, wants_key
 from vllm_connect.dispatch.failure import failure, is_transport_failure
 from vllm_connect.dispatch.guard import Watch, guarded
 from vllm_connect.dispatch.peer import PeerCheck
-from vllm_connect.dispatch.retry import Answered, Failed, wait_before_retry
-from vllm_connect.endpoint import Endpoint, Key, Tls, may_travel_in_clear
+from vllm_connect.dispatch.retry import Answered
+from vllm_connect.dispatch.wire_transport import async_transport, sync_transport
+from vllm_connect.dispatch.wires import Wires
+from vllm_connect.endpoint import Key, may_travel_in_clear
 from vllm_connect.errors import KeyRefused, RedirectRefused
+from vllm_connect.settings import Settings
+from vllm_connect.wire.asynchronous import AsyncWire
+from vllm_connect.wire.blocking import BlockingWire
+from vllm_connect.wire.keeping import KEEP_ALIVE
+from vllm_connect.wire.proxy import Proxy
+from vllm_connect.wire.route import Route
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["async_sender", "sync_sender"]
+__all__ = ["REDIRECTS", "async_sender", "redirect_refused", "sync_sender"]
 
-# vLLM closes an idle connection after 5.0 s (uvicorn), and so does the SDK's pool: equal timers race.
-KEEP_ALIVE_SECONDS = 3.5
-# The SDK's own pool, so that no workload meets a smaller one here.
-MAX_CONNECTIONS = 1000
+# As many as the SDK's own pool keeps.
 MAX_KEEP_ALIVE = 100
+# A few bytes of a compressed answer unfold to gigabytes, and what a model writes is small.
+NO_COMPRESSION = "identity"
 REDIRECTS = range(300, 400)
 RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
@@ -59,12 +65,11 @@ class _Dispatching:
     """What a sender does around one call, without I/O; `http` is the httpx package it belongs to."""
 
     http: ModuleType
-    clock: Callable[[], float] = staticmethod(time.monotonic)
-    wall_clock: Callable[[], float] = staticmethod(time.time)
-    chance: Callable[[], float] = staticmethod(random.random)
+    conduct: Conduct = Conduct()
+    wires: Wires[Any] | None = None
 
     def _begin_try(self, request: httpx2.Request, call: Call, key: Key | None, tries: int) -> _Try:
-        now = self.clock()
+        now = self.conduct.clock()
         limit = call.limit(now, "first_token", now)
         headers = self.http.Headers(request.headers)
         if wants_key(headers):
@@ -80,7 +85,7 @@ class _Dispatching:
         sent = self.http.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
         )
-        watch = Watch(call, request, str(call.credentials.endpoint), now, self.clock, tries)
+        watch = Watch(call, request, str(call.credentials.endpoint), now, self.conduct.clock, tries)
         return _Try(sent, key, watch, limit, call.limit(now, "connect", now), peer)
 
     def _refuse_foreign_origin(self, request: httpx2.Request, call: Call) -> None:
@@ -103,15 +108,13 @@ class _Dispatching:
             raise PeerCheck(request, call.credentials).refused(request.url.host)
 
     def _failed(self, error: Exception, one: _Try, before: BaseException | None) -> Exception:
-        call = one.watch.call
         return failure(
             error,
             request=one.watch.request,
-            server=one.watch.server,
+            call=one.watch.call,
             tries=one.watch.tries,
             limit=one.limit,
             connect=one.connect,
-            streamed=call.streamed,
             before=before,
         )
 
@@ -125,28 +128,20 @@ class _Dispatching:
         response.extensions["vllm_connect_tries"] = one.watch.tries
         return response
 
-    def _wait(self, outcome: Answered | Failed, call: Call, tries: int) -> float | None:
-        return wait_before_retry(
-            outcome,
-            tries=tries,
-            max_retries=call.max_retries,
-            remaining=call.remaining(self.clock()),
-            wall_clock=self.wall_clock(),
-            chance=self.chance,
-        )
-
     def _replayable(self, request: httpx2.Request) -> bool:
         return isinstance(request.stream, self.http.ByteStream)
 
-    def _judged(self, response: httpx2.Response, one: _Try) -> httpx2.Response:
-        """Judge a finished error answer: mask a key that the server echoes, and refuse a redirect."""
-        masked = response if one.key is None else self._masked(response, one.key)
-        if masked.status_code in REDIRECTS:
-            raise _redirect_refused(masked, one.watch.server)
-        return masked
+    @staticmethod
+    def _judged(response: httpx2.Response, call: Call) -> httpx2.Response:
+        """Return the answer; raises RedirectRefused where it is a redirect."""
+        if response.status_code in REDIRECTS:
+            raise redirect_refused(response, str(call.credentials.endpoint))
+        return response
 
-    def _masked(self, response: httpx2.Response, key: Key) -> httpx2.Response:
-        """Return the answer without the key, wherever the server put it."""
+    def _masked(self, response: httpx2.Response, key: Key | None) -> httpx2.Response:
+        """Return an error answer without the key, wherever the server echoes it."""
+        if key is None:
+            return response
         headers = [(name, key.scrub(value)) for name, value in response.headers.multi_items()]
         text = key.scrub(response.text)
         if text == response.text and headers == response.headers.multi_items():
@@ -196,7 +191,8 @@ def _read_timeout(watch: Watch) -> float | None:
     return None if None in timeouts else max(timeout for timeout in timeouts if timeout is not None)
 
 
-def _redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
+def redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
+    """Return the error for an answer that is a redirect."""
     location = response.headers.get("location", "")
     target = location.partition("?")[0].partition("#")[0].rpartition("@")[2] if location else "nowhere"
     return RedirectRefused(
@@ -220,29 +216,20 @@ class _SyncSender(_Dispatching):
         if call is None:
             return self._transmit(request, stream=stream, **options)
         options.pop("follow_redirects", None)
-        tries = 0
-        while True:
-            tries += 1
+
+        def attempt(tries: int) -> tuple[httpx2.Response, Answered | None]:
             key = call.credentials.key() if wants_key(request.headers) else None
             one = self._begin_try(request, call, key, tries)
-            outcome: Answered | Failed
-            try:
-                response = self._attempt(one, options)
-                is_error = response.status_code >= REDIRECTS.start
-                if is_error or not stream:
-                    _read(response)
-                if not is_error:
-                    return response
-                outcome = Answered(response.status_code, response.headers)
-            except openai.APIConnectionError as error:
-                wait = self._wait(Failed(error, self._replayable(request)), call, tries)
-                if wait is None:
-                    raise
-            else:
-                wait = self._wait(outcome, call, tries)
-                if wait is None:
-                    return self._judged(response, one)
-            time.sleep(wait)
+            response = self._attempt(one, options)
+            is_error = response.status_code >= REDIRECTS.start
+            if is_error or not stream:
+                _read(response)
+            if not is_error:
+                return response, None
+            return self._masked(response, key), Answered(response.status_code, response.headers)
+
+        response = self.conduct.run(call, attempt, is_replayable=self._replayable(request))
+        return self._judged(response, call)
 
     def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
         before = sys.exc_info()[1]
@@ -267,29 +254,20 @@ class _AsyncSender(_Dispatching):
         if call is None:
             return await self._transmit(request, stream=stream, **options)
         options.pop("follow_redirects", None)
-        tries = 0
-        while True:
-            tries += 1
+
+        async def attempt(tries: int) -> tuple[httpx2.Response, Answered | None]:
             key = await call.credentials.akey() if wants_key(request.headers) else None
             one = self._begin_try(request, call, key, tries)
-            outcome: Answered | Failed
-            try:
-                response = await self._attempt(one, options)
-                is_error = response.status_code >= REDIRECTS.start
-                if is_error or not stream:
-                    await _aread(response)
-                if not is_error:
-                    return response
-                outcome = Answered(response.status_code, response.headers)
-            except openai.APIConnectionError as error:
-                wait = self._wait(Failed(error, self._replayable(request)), call, tries)
-                if wait is None:
-                    raise
-            else:
-                wait = self._wait(outcome, call, tries)
-                if wait is None:
-                    return self._judged(response, one)
-            await anyio.sleep(wait)
+            response = await self._attempt(one, options)
+            is_error = response.status_code >= REDIRECTS.start
+            if is_error or not stream:
+                await _aread(response)
+            if not is_error:
+                return response, None
+            return self._masked(response, key), Answered(response.status_code, response.headers)
+
+        response = await self.conduct.arun(call, attempt, is_replayable=self._replayable(request))
+        return self._judged(response, call)
 
     async def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
         before = sys.exc_info()[1]
@@ -373,26 +351,42 @@ class _BorrowedAsync(_Borrowed, _AsyncSender):
         await self._borrowed.aclose()
 
 
-def sync_sender(endpoint: Endpoint, tls: Tls | None, borrowed: Any = None) -> Any:
+def sync_sender(settings: Settings, credentials: Credentials, borrowed: Any = None) -> Any:
     """Return the httpx client for a blocking SDK client; `borrowed` is one that the caller brought."""
     if isinstance(borrowed, _SyncSender):
         return borrowed
     if borrowed is not None:
         return _view(_BorrowedSync, borrowed, "Client")
-    sender = _OwnSync(**_transport_options(endpoint, tls, "HTTPTransport"))
-    sender.http = _package(openai.DefaultHttpxClient, "Client")
+    http = _package(openai.DefaultHttpxClient, "Client")
+    wires = _wires(BlockingWire, settings, credentials)
+    sender = _OwnSync(**_options(settings, http, wires, "HTTPTransport", sync_transport))
+    sender.http, sender.wires = http, wires
+    sender.headers["Accept-Encoding"] = NO_COMPRESSION  # in its place: the order of headers stays
     return sender
 
 
-def async_sender(endpoint: Endpoint, tls: Tls | None, borrowed: Any = None) -> Any:
+def async_sender(settings: Settings, credentials: Credentials, borrowed: Any = None) -> Any:
     """Return the httpx client for an async SDK client; `borrowed` is one that the caller brought."""
     if isinstance(borrowed, _AsyncSender):
         return borrowed
     if borrowed is not None:
         return _view(_BorrowedAsync, borrowed, "AsyncClient")
-    sender = _OwnAsync(**_transport_options(endpoint, tls, "AsyncHTTPTransport"))
-    sender.http = _package(openai.DefaultAsyncHttpxClient, "AsyncClient")
+    http = _package(openai.DefaultAsyncHttpxClient, "AsyncClient")
+    wires = _wires(AsyncWire, settings, credentials)
+    sender = _OwnAsync(**_options(settings, http, wires, "AsyncHTTPTransport", async_transport))
+    sender.http, sender.wires = http, wires
+    sender.headers["Accept-Encoding"] = NO_COMPRESSION  # in its place: the order of headers stays
     return sender
+
+
+def _wires(kind: Any, settings: Settings, credentials: Credentials) -> Wires[Any] | None:
+    if settings.wire == "sdk":
+        return None
+    wires = Wires(kind, settings.tls, settings.limits, guards_key=credentials.must_not_travel_in_clear)
+    tls = wires.route(settings.endpoint).tls if settings.tls is not None else None
+    if tls is not None:
+        tls.context()  # refuses a file that is none now, and not at the first call
+    return wires
 
 
 def _view(kind: type[_Borrowed], client: Any, base: str) -> Any:
@@ -411,18 +405,44 @@ def _package(kind: type, base: str) -> ModuleType:
     )
 
 
-def _transport_options(endpoint: Endpoint, tls: Tls | None, transport: str) -> dict[str, Any]:
-    base = "AsyncClient" if transport.startswith("Async") else "Client"
-    client = openai.DefaultAsyncHttpxClient if base == "AsyncClient" else openai.DefaultHttpxClient
-    http = _package(client, base)
-    limits = http.Limits(
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_KEEP_ALIVE,
-        keepalive_expiry=KEEP_ALIVE_SECONDS,
-    )
-    verify: Any = True if tls is None else tls.context()
-    options: dict[str, Any] = {"limits": limits, "verify": verify, "follow_redirects": False}
-    if endpoint.socket is not None:
-        return {**options, "transport": getattr(http, transport)(uds=endpoint.socket, limits=limits)}
+def _options(
+    settings: Settings, http: ModuleType, wires: Wires[Any] | None, kind: str, transport: Callable[..., Any]
+) -> dict[str, Any]:
+    """Return what an httpx client is made with: on our wire, or on a transport of the SDK's own."""
+    always = {"follow_redirects": False}
+    if wires is not None:
+
+        def fallback(route: Route) -> Any:
+            # A trust store takes its time to read, and to a server without TLS it is not needed.
+            verify = route.tls is not None
+            return getattr(http, kind)(**_sdk_transport(settings, http, route.proxy, verify=verify))
+
+        return {
+            **always,
+            "transport": transport(wires, settings.endpoint, http, fallback),
+            "trust_env": False,
+        }
+    own = _sdk_transport(settings, http, None)
+    if settings.endpoint.socket is not None:
+        return {**always, "transport": getattr(http, kind)(**own)}
     # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key.
-    return {**options, "trust_env": not endpoint.is_loopback}
+    return {**always, **own, "trust_env": not settings.endpoint.is_loopback}
+
+
+def _sdk_transport(
+    settings: Settings, http: ModuleType, proxy: Proxy | None, *, verify: bool = True
+) -> dict[str, Any]:
+    """Return what a transport of the SDK's own is made with."""
+    own: dict[str, Any] = {
+        "limits": http.Limits(
+            max_connections=settings.limits.connections,
+            max_keepalive_connections=MAX_KEEP_ALIVE,
+            keepalive_expiry=KEEP_ALIVE,
+        ),
+    }
+    own["verify"] = settings.tls.context() if verify and settings.tls is not None else verify
+    if proxy is not None:
+        own["proxy"] = http.Proxy(str(proxy), auth=proxy.user_and_password)
+    if settings.endpoint.socket is not None:
+        own["uds"] = settings.endpoint.socket
+    return own

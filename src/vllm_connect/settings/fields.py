@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ["FIELDS", "KEY_FIELDS", "PROFILE_TABLE", "VARIABLES", "Field", "Variable"]
 
+WIRES = ("own", "sdk")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -44,6 +46,10 @@ def _command(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
+def _wire(value: object) -> bool:
+    return value in WIRES
+
+
 def _table(value: object) -> bool:
     return isinstance(value, dict)
 
@@ -53,6 +59,8 @@ FIELDS: Mapping[str, Field] = {
     "model": Field("the name of a served model", _text),
     "model_aliases": Field('a table of names, such as { "gpt-4o" = "qwen" }', _texts),
     "timeouts": Field("a table of seconds, such as { first_token = 300 }", _table),
+    "limits": Field("a table of numbers, such as { event = 33554432 }", _table),
+    "wire": Field('"own" or "sdk"', _wire),
     "tls": Field('a table, such as { ca = "ca.pem" }', _table),
     "api_key": Field("the key as a string", _text),
     "api_key_env": Field("the name of an environment variable", _text, in_project_file=False),
@@ -83,6 +91,7 @@ VARIABLES = (
     Variable("VLLM_API_KEY", "api_key", "VLLM"),
     Variable("VLLM_MODEL", "model", "VLLM"),
     Variable("VLLMCONNECT_API_KEY_FILE", "api_key_file", "VLLM"),
+    Variable("VLLMCONNECT_WIRE", "wire", "VLLM"),
     Variable("HOSTED_VLLM_API_BASE", "base_url", "HOSTED_VLLM"),
     Variable("HOSTED_VLLM_API_KEY", "api_key", "HOSTED_VLLM"),
     Variable("OPENAI_BASE_URL", "base_url", "OPENAI"),

@@ -18,6 +18,7 @@ from vllm_connect.settings.fields import FIELDS
 from vllm_connect.settings.file import SettingsFile, find_project_file, nearest, read_settings_file
 from vllm_connect.settings.key_source import KeySource
 from vllm_connect.settings.layer import Layer, layers, unknown_variables
+from vllm_connect.settings.limits import Limits
 from vllm_connect.settings.pairing import WithheldKey, choose_key
 from vllm_connect.settings.timeouts import Timeouts
 
@@ -41,6 +42,8 @@ class Settings:
     model_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     timeouts: Timeouts = field(default_factory=Timeouts)
     tls: Tls | None = None
+    limits: Limits = field(default_factory=Limits)
+    wire: str = "own"
     allow_insecure_key: bool = False
     use_openai_api_key: bool = False
     profile: str | None = None
@@ -100,7 +103,7 @@ def _or_none(find: Callable[[], Path]) -> Path | None:
 
 def _check_arguments(given: Mapping[str, Any]) -> None:
     """Refuse an argument of the wrong type, as files refuse a value of the wrong type."""
-    finished = {"timeouts": Timeouts, "tls": Tls}
+    finished = {"timeouts": Timeouts, "tls": Tls, "limits": Limits}
     for name, value in given.items():
         kind = finished.get(name)
         fits = isinstance(value, kind) if kind is not None else _FREE.get(name) or FIELDS[name].fits(value)
@@ -120,11 +123,13 @@ def merge(
     sources = layers(arguments, environ, files)
     merged = _Merged()
     address = merged.first(sources, "base_url")
-    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key"):
+    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key", "wire"):
         merged.first(sources, name)
+    _check_wire(merged.values.get("wire"), merged.origins.get("wire", ""))
     merged.values["endpoint"] = endpoint = _endpoint(merged.values.pop("base_url"), address.place("base_url"))
     merged.table(sources, "model_aliases", MappingProxyType, None)
     merged.table(sources, "timeouts", lambda table: Timeouts(**table), Timeouts)
+    merged.table(sources, "limits", lambda table: Limits(**table), Limits)
     merged.table(
         [layer for layer in sources if _tls_fits(layer, address)], "tls", lambda table: Tls(**table), Tls
     )
@@ -182,6 +187,12 @@ class _Merged:
         if table:
             places = ", ".join(dict.fromkeys(self.origins[f"{name}.{key}"] for key in table))
             self.values[name] = _made(make, table, places)
+
+
+def _check_wire(wire: object, place: str) -> None:
+    """Refuse another word: files and arguments are checked before, a variable is any text."""
+    if wire is not None and not FIELDS["wire"].fits(wire):
+        raise SettingsError(f"{place} is {wire!r}; it takes {FIELDS['wire'].takes}.")
 
 
 def _check_key(kind: type | None, name: str, key: str, place: str) -> None:

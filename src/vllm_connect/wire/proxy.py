@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -37,6 +37,16 @@ class Proxy:
     def is_socks(self) -> bool:
         """Whether this proxy speaks SOCKS, which the wire does not."""
         return self.scheme.startswith("socks")
+
+    @property
+    def user_and_password(self) -> tuple[str, str] | None:
+        """The credentials as they were written, for a transport that encodes them itself."""
+        if self.credentials is None:
+            return None
+        user, _, password = (
+            b64decode(self.credentials.reveal().removeprefix("Basic ")).decode().partition(":")
+        )
+        return user, password
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -1,0 +1,106 @@
+"""`create()` on the fast lane: send what was prepared, read what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import openai
+
+from vllm_connect.client.forms import Source
+from vllm_connect.client.lane import Lane
+from vllm_connect.client.raw import LaneResponse
+from vllm_connect.client.replies import reader
+from vllm_connect.client.seen import Seen
+from vllm_connect.client.streams import AsyncLaneStream, LaneStream
+from vllm_connect.dispatch import asend, send
+from vllm_connect.errors import ServerUnreachable
+
+__all__ = ["NOT_TAKEN", "acreated", "created"]
+
+# What a call is that the SDK's own path has to take.
+NOT_TAKEN: Any = object()
+
+
+async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
+    """Return the answer to a call, or NOT_TAKEN."""
+    lane: Lane | None = client._lane
+    if lane is None:
+        return NOT_TAKEN
+    wire = lane.asyncio_wire()
+    prepared = None if wire is None else lane.prepared(source, parameters, is_async=True)
+    if prepared is None:
+        return NOT_TAKEN
+    conduct = client._client.conduct
+    seen = Seen(client, prepared)
+    try:
+        seen.sent = await asend(
+            wire, conduct, prepared.call, prepared.head, prepared.body, prepared.wanted, seen.request
+        )
+    except openai.OpenAIError as error:
+        if (
+            isinstance(error, ServerUnreachable)
+            and error.phase == "connect"
+            and prepared.call.timers.ready > 0
+        ):
+            return NOT_TAKEN  # the SDK's path waits for a server that is still loading
+        raise client._explained(error) from error.__cause__
+    return _answered(seen, AsyncLaneStream)
+
+
+def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
+    """Do the same for a blocking client."""
+    lane: Lane | None = client._lane
+    if lane is None:
+        return NOT_TAKEN
+    wire = lane.wire()
+    prepared = None if wire is None else lane.prepared(source, parameters, is_async=False)
+    if prepared is None:
+        return NOT_TAKEN
+    conduct = client._client.conduct
+    seen = Seen(client, prepared)
+    try:
+        seen.sent = send(
+            wire, conduct, prepared.call, prepared.head, prepared.body, prepared.wanted, seen.request
+        )
+    except openai.OpenAIError as error:
+        if (
+            isinstance(error, ServerUnreachable)
+            and error.phase == "connect"
+            and prepared.call.timers.ready > 0
+        ):
+            return NOT_TAKEN  # the SDK's path waits for a server that is still loading
+        raise client._explained(error) from error.__cause__
+    return _answered(seen, LaneStream)
+
+
+def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
+    """Return what the caller gets for an answer: object, stream or raw response; raises its error."""
+    prepared = seen.prepared
+    refusal = seen.refusal()
+    if refusal is not None:
+        if prepared.chose_model and isinstance(refusal, openai.NotFoundError):
+            return NOT_TAKEN  # the server serves another model by now, which the SDK's path asks for
+        raise refusal
+    assert seen.sent is not None
+    exchange = seen.sent.exchange
+    if prepared.wanted == "events" and not exchange.is_stream:
+        raise seen.invalid("a stream was asked for")
+    if prepared.wanted == "events":
+        parse: Callable[[], Any] = partial(stream_class, seen, reader(prepared.answer))
+    else:
+        parse = partial(_whole, seen)
+    if prepared.is_raw:
+        return LaneResponse(seen, parse, stream=prepared.wanted == "events", stream_cls=stream_class)  # type: ignore[arg-type]  # a class
+    return parse()
+
+
+def _whole(seen: Seen) -> Any:
+    assert seen.sent is not None
+    answer = seen.sent.exchange.answer
+    result = seen.read(reader(seen.prepared.answer), answer.body)
+    request_id = answer.fields.get(b"x-request-id")
+    # Where the SDK's own assignment puts it, which costs more than reading the answer.
+    result.__dict__["_request_id"] = None if request_id is None else request_id.decode("latin-1")
+    return result

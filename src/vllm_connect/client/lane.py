@@ -1,0 +1,303 @@
+"""The fast lane: `create()` of the four endpoints from arguments to bytes, without the SDK's own machinery.
+
+The SDK makes the first request of each kind; its head is kept as a template. Bodies are written as the SDK writes
+them. Whatever is not plain (a subclass with hooks of its own, arguments that only the SDK understands) takes the
+SDK's own path, which is always there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+from openai import _base_client as sdk  # private, the same in 2.25 and 3.x
+from openai._models import FinalRequestOptions
+from openai._utils import maybe_transform
+from openai._utils._json import openapi_dumps
+
+from vllm_connect.client import replies
+from vllm_connect.client.forms import Form, Source, form_of, is_untouched
+from vllm_connect.dispatch import KEY_GOES_HERE, Call
+from vllm_connect.errors import ModelNotChosen
+from vllm_connect.facts import only_base_model
+from vllm_connect.settings import Timers, timers
+from vllm_connect.wire.exchange import Wanted
+from vllm_connect.wire.request import Head
+
+__all__ = ["Lane", "Prepared", "takes_the_lane"]
+
+OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "timeouts"})
+ABSENT = (openai.Omit, openai.NotGiven)
+FLAGS = (None, False, True)
+RAW_HEADER = "x-stainless-raw-response"
+RAW = {"X-Stainless-Raw-Response": "true"}
+KEY_MARK = KEY_GOES_HERE.encode()
+# Heads kept per client: a caller with another timeout for every call must not fill the memory.
+MOST_HEADS = 64
+# What a subclass of a client may override to change requests or answers: the lane would go past it.
+HOOKS = (
+    "request",
+    "post",
+    "auth_headers",
+    "default_headers",
+    "default_query",
+    "qs",
+    "_build_request",
+    "_build_headers",
+    "_prepare_options",
+    "_prepare_request",
+    "_process_response",
+    "_make_sse_decoder",
+)
+
+
+class _NotPlainError(TypeError):
+    """Raised for a value that JSON does not have."""
+
+
+def _refuse(_value: object) -> None:
+    raise _NotPlainError
+
+
+# As the SDK encodes, but for objects of its own, which are left to it.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse).encode
+
+
+def takes_the_lane(kind: type, ours: type) -> bool:
+    """Whether clients of this class are `ours`, without hooks of their own."""
+    return all(getattr(kind, hook, None) is getattr(ours, hook, None) for hook in HOOKS)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A call ready to leave; `answer` is the form in which its answer, or each event of it, is read."""
+
+    call: Call
+    head: Head
+    url: str
+    body: bytes
+    wanted: Wanted
+    answer: replies.Form[Any]
+    is_raw: bool
+    chose_model: bool
+
+
+class Lane:
+    """What the calls of one client have in common, kept while its settings stay as they are."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._heads: dict[tuple[str, bool, Any], tuple[Head, str]] = {}
+        self._marks: tuple[Any, ...] = (None,) * 7
+        self._timers: dict[bool, Timers] = {}
+
+    def wire(self) -> Any:
+        """Return the wire to the client's server, None where only the SDK's transport goes that way."""
+        return self._client._client.wires.to(self._client._settings.endpoint)
+
+    def asyncio_wire(self) -> Any:
+        """Return the same, None on another event loop than asyncio's: our wire is made for that one."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+        return self.wire()
+
+    def prepared(self, source: Source, parameters: dict[str, Any], *, is_async: bool) -> Prepared | None:
+        """Return a call ready to leave, None where the SDK's own path must take it."""
+        form = form_of(source)
+        if form is None or not is_untouched(source, is_async=is_async):
+            return None
+        options: dict[str, Any] = {}
+        if not OPTIONS.isdisjoint(parameters):
+            options = {name: parameters[name] for name in OPTIONS & parameters.keys()}
+            parameters = {name: value for name, value in parameters.items() if name not in OPTIONS}
+        answer = source.answer
+        if source.own_encoding is not None and type(parameters.get("encoding_format", openai.omit)) in ABSENT:
+            parameters = {**parameters, "encoding_format": "base64"}
+            answer = source.own_encoding
+        try:
+            names = sorted(parameters, key=form.order.__getitem__)
+        except KeyError:
+            return None  # a parameter that the SDK does not know, which it says best itself
+        body = {name: value for name in names if type(value := parameters[name]) not in ABSENT}
+        stream = body.get("stream")
+        if source.needed not in body or not any(stream is flag for flag in FLAGS):
+            return None
+        extra = options.get("extra_body")
+        if (extra is not None and not isinstance(extra, Mapping)) or _wants_streaming_response(options):
+            return None
+        chose_model = self._choose_model(body, extra)
+        encoded = None if chose_model is None else _encoded(body, extra, source)
+        if encoded is None:
+            return None
+        if stream and source.chunk is not None:
+            answer = source.chunk
+        return self._complete(form, options, bool(stream), encoded, answer, bool(chose_model))
+
+    def _complete(  # noqa: PLR0917 - once per call, and arguments by name cost
+        self,
+        form: Form,
+        options: dict[str, Any],
+        streamed: bool,  # noqa: FBT001
+        body: bytes,
+        answer: replies.Form[Any],
+        chose_model: bool,  # noqa: FBT001
+    ) -> Prepared | None:
+        client = self._client
+        self._stay_current()
+        setting = options.get("timeout", openai.NOT_GIVEN)
+        if options.get("timeouts") is not None:
+            if not isinstance(setting, openai.NotGiven):
+                return None
+            setting = options["timeouts"]
+        call = Call(
+            timers=self._timers_of(setting, streamed=streamed),
+            max_retries=client.max_retries,
+            streamed=streamed,
+            credentials=client._credentials,
+            started=client._clock(),
+        )
+        head, url = self._head(form, options)
+        return Prepared(
+            call,
+            head,
+            url,
+            body,
+            "events" if streamed else "whole",
+            answer,
+            options.get("extra_headers") == RAW,
+            chose_model,
+        )
+
+    def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
+        """Put the served model in the body; return whether it was chosen here, None where it must be asked for."""
+        settings = self._client._settings
+        model = body.get("model")
+        if isinstance(model, str):
+            real = settings.model_aliases.get(model)
+            if real is not None:
+                body["model"] = real
+            return False
+        if "model" in body or (extra is not None and "model" in extra):
+            return False
+        if settings.model is not None:
+            body["model"] = settings.model_aliases.get(settings.model, settings.model)
+            return False
+        models = self._client._catalogue.models
+        if models is None:
+            return None
+        try:
+            body["model"] = only_base_model(models, settings.endpoint.origin)
+        except ModelNotChosen:
+            return None
+        return True
+
+    # -- what is kept
+
+    def _stay_current(self) -> None:
+        """Forget what was kept where the client was changed since."""
+        client = self._client
+        timeout, settings, base_url, organization, project, headers, query = self._marks
+        if (
+            client.timeout is timeout
+            and client._settings is settings
+            and client._base_url is base_url
+            and client.organization is organization
+            and client.project is project
+            and client._custom_headers == headers
+            and client._custom_query == query
+        ):
+            return
+        self._marks = (
+            client.timeout,
+            client._settings,
+            client._base_url,
+            client.organization,
+            client.project,
+            dict(client._custom_headers),
+            dict(client._custom_query),
+        )
+        self._heads.clear()
+        self._timers.clear()
+
+    def _timers_of(self, setting: Any, *, streamed: bool) -> Timers:
+        if not isinstance(setting, openai.NotGiven):
+            return timers(setting, streamed=streamed)
+        kept = self._timers.get(streamed)
+        if kept is None:
+            kept = timers(self._client._timeout_setting(setting), streamed=streamed)
+            self._timers[streamed] = kept
+        return kept
+
+    def _head(self, form: Form, options: dict[str, Any]) -> tuple[Head, str]:
+        """Return the head of a request and its URL; the SDK makes the first of each kind."""
+        given = options.get("extra_headers")
+        timeout = options.get("timeout", openai.NOT_GIVEN)
+        is_raw = given == RAW
+        if options.get("extra_query") or not (given is None or is_raw or not given):
+            return self._built_head(form, options)
+        key = (form.path, is_raw, timeout if isinstance(timeout, float | int | None) else ...)
+        if key[2] is ... and not isinstance(timeout, openai.NotGiven):
+            return self._built_head(form, options)
+        kept = self._heads.get(key)
+        if kept is None:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            kept = self._heads[key] = self._built_head(form, options)
+        return kept
+
+    def _built_head(self, form: Form, options: dict[str, Any]) -> tuple[Head, str]:
+        """Have the SDK make a request, and keep all of it but its body."""
+        client = self._client
+        made = sdk.make_request_options(
+            extra_headers=options.get("extra_headers"),
+            extra_query=options.get("extra_query"),
+            timeout=options.get("timeout", openai.NOT_GIVEN),
+        )
+        all_options: Any = {**form.options, **made}
+        request = client._build_request(
+            FinalRequestOptions.construct(method="post", url=form.path, json_data={}, **all_options)
+        )
+        route = self.wire().route
+        hidden = []
+        if route.proxy_authorization is not None:
+            hidden.append((b"Proxy-Authorization", route.proxy_authorization.encode()))
+        target = route.request_target(request.url.raw_path.decode("ascii")).encode("ascii")
+        head = Head(request.method, target, request.headers.raw, key_mark=KEY_MARK, hidden=hidden)
+        return head, str(request.url)
+
+
+def _wants_streaming_response(options: dict[str, Any]) -> bool:
+    """Whether this is `with_streaming_response`, which is the SDK's own."""
+    headers = options.get("extra_headers")
+    if not headers or headers == RAW:
+        return False
+    return any(name.lower() == RAW_HEADER for name in headers)
+
+
+def _encoded(body: dict[str, Any], extra: Mapping[str, Any] | None, source: Source) -> bytes | None:
+    """Return a body as the SDK writes it, None where it refuses to."""
+    try:
+        if extra:
+            return _encode(_merged(body, extra)).encode()
+        return _encode(body).encode()
+    except _NotPlainError:
+        pass
+    except (ValueError, TypeError, RecursionError):
+        return None
+    try:
+        plain: Any = maybe_transform(body, source.params_type)
+        return openapi_dumps(_merged(plain, extra) if extra else plain)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, the extra one first in rank; `omit` takes a parameter away, as with the SDK."""
+    both = {**body, **extra}
+    return {name: value for name, value in both.items() if not isinstance(value, openai.Omit)}

@@ -1,0 +1,59 @@
+"""The wires of a client and its copies: one per server, made when first needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.request import getproxies
+
+from vllm_connect.dispatch.peer import judge_in_clear, judge_nothing
+from vllm_connect.endpoint import Endpoint, Tls
+from vllm_connect.settings import Limits
+from vllm_connect.wire.proxy import with_system_proxies
+from vllm_connect.wire.route import Route, route_to
+
+__all__ = ["Wires"]
+
+W = TypeVar("W")
+Judge = Callable[[str], None]
+
+
+@dataclass
+class Wires(Generic[W]):
+    """Gives the wire to a server, or None where only the SDK's transport goes that way.
+
+    `make` makes a wire of a route. `guards_key` says whether a key is at stake on connections in clear. A proxy is
+    looked for when the first connection is needed, as the SDK's transport does when it is made.
+    """
+
+    make: Callable[[Route, Limits, Judge], W]
+    tls: Tls | None
+    limits: Limits
+    guards_key: bool
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    _made: dict[tuple[object, ...], W | None] = field(default_factory=dict, repr=False)
+
+    def to(self, endpoint: Endpoint) -> W | None:
+        """Return the wire to this server; raises SettingsError for a proxy that cannot be used."""
+        server = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.socket)
+        if server not in self._made:
+            self._made[server] = self._wire(endpoint)
+        return self._made[server]
+
+    def route(self, endpoint: Endpoint) -> Route:
+        """Return the way to this server; raises SettingsError for a proxy that cannot be used."""
+        return route_to(endpoint, self.tls, with_system_proxies(self.environment, getproxies))
+
+    @property
+    def made(self) -> list[W]:
+        """The wires that there are."""
+        return [wire for wire in self._made.values() if wire is not None]
+
+    def _wire(self, endpoint: Endpoint) -> W | None:
+        route = self.route(endpoint)
+        if route.needs_sdk_transport:
+            return None
+        in_clear = self.guards_key and endpoint.scheme == "http"
+        return self.make(route, self.limits, judge_in_clear if in_clear else judge_nothing)

@@ -1,0 +1,310 @@
+"""The wire on blocking sockets: one socket per call under way, a pool of idle ones, any number of threads."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from vllm_connect.settings import Limits, Timers
+from vllm_connect.wire.answer import AnswerReader
+from vllm_connect.wire.exchange import Exchange, Wanted
+from vllm_connect.wire.failures import ConnectFailed, ConnectionLost, NoPlace, TimerExpired
+from vllm_connect.wire.forks import forget_in_children
+from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, TAIL
+from vllm_connect.wire.opening import open_socket
+from vllm_connect.wire.request import Outgoing
+from vllm_connect.wire.route import Route
+from vllm_connect.wire.timing import Timing
+
+__all__ = ["BlockingExchange", "BlockingWire"]
+
+# What one read takes at most.
+PIECE: Final = 64 * 1024
+
+
+class BlockingWire:
+    """Connections to one server, for any number of threads.
+
+    `judge` is shown the address of each new connection before a byte is written, and may raise.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        limits: Limits,
+        judge: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.route = route
+        self.limits = limits
+        self.clock = clock
+        self._judge = judge
+        self._idle: deque[_Connection] = deque()
+        self._busy: set[_Connection] = set()
+        self._places = threading.BoundedSemaphore(limits.connections)
+        self._is_closed = False
+        # Holds all sockets for as long as the wire lives: in a ring of garbage they would go in any order.
+        weakref.finalize(self, _close_all, self._idle, self._busy)
+        forget_in_children(self)
+
+    def send(self, request: Outgoing, timers: Timers, deadline: float, wanted: Wanted) -> BlockingExchange:
+        """Send a request; return its exchange, answered: complete, or for a stream begun.
+
+        `deadline` is a moment of the clock. Raises WireFailure, OSError, ssl.SSLError, and what `judge`
+        raises. Whoever takes a stream must close it or read it to its end.
+        """
+        connection = self._take(timers, deadline)
+        is_used = connection.is_used
+        exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, self.clock()))
+        try:
+            exchange.ask(request)
+        except (ConnectionLost, ConnectionError):
+            if not is_used or exchange.has_begun or request.more is not None:
+                raise
+            # A kept connection ended before the first byte: the server did not see the request. Once, for free.
+            connection = self._take(timers, deadline, is_fresh=True)
+            exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, self.clock()))
+            exchange.ask(request)
+        return exchange
+
+    def _take(self, timers: Timers, deadline: float, *, is_fresh: bool = False) -> _Connection:
+        now = self.clock()
+        wait = deadline - now
+        if not self._places.acquire(timeout=None if math.isinf(wait) else max(wait, 0.0)):
+            raise NoPlace
+        try:
+            connection = (None if is_fresh else self._kept()) or self._open(timers, deadline)
+        except BaseException:
+            self._places.release()
+            raise
+        self._busy.add(connection)
+        return connection
+
+    def _kept(self) -> _Connection | None:
+        """Return an idle connection that is alive."""
+        now = self.clock()
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.is_alive(now):
+                return connection
+            connection.close()
+
+    def _open(self, timers: Timers, deadline: float) -> _Connection:
+        now = self.clock()
+        due = deadline if timers.connect is None else min(now + timers.connect, deadline)
+        try:
+            sock = open_socket(self.route, deadline=due, clock=self.clock, judge=self._judge)
+        except TimeoutError:
+            if self.clock() < due:  # the system's own limit, not ours
+                raise ConnectFailed("timed out") from None
+            raise TimerExpired("total" if due == deadline else "connect") from None
+        except OSError as error:
+            raise ConnectFailed(str(error)) from error
+        return _Connection(sock, AnswerReader(self.limits))
+
+    def finish(self, connection: _Connection, *, is_reusable: bool) -> None:
+        """Take a connection back: keep it where it may carry another request, close it else."""
+        self._busy.discard(connection)
+        if is_reusable and not self._is_closed:
+            connection.is_used = True
+            connection.kept_since = self.clock()
+            self._tidy(connection.kept_since)
+            self._idle.append(connection)
+        else:
+            connection.close()
+        with contextlib.suppress(ValueError):  # taken before this process was forked
+            self._places.release()
+
+    def _tidy(self, now: float) -> None:
+        """Close what lay idle for too long; oldest first, and another thread may be faster."""
+        idle = self._idle
+        with contextlib.suppress(IndexError):
+            while not idle[0].is_young(now):
+                idle.popleft().close()
+
+    def close(self) -> None:
+        """Close all connections; streams that are being read end as lost."""
+        self._is_closed = True
+        _close_all(self._idle, self._busy)
+
+    def forget(self) -> None:
+        """Leave all connections to the process that this one was forked from."""
+        _close_all(self._idle, self._busy)  # this process's copies only; nothing is said to the server
+        self._places = threading.BoundedSemaphore(self.limits.connections)
+
+
+def _close_all(idle: deque[_Connection], busy: set[_Connection]) -> None:
+    for connections in (idle, busy):
+        with contextlib.suppress(IndexError, KeyError):  # another thread may take one meanwhile
+            while True:
+                connections.pop().close()
+
+
+class _Connection:
+    __slots__ = ("is_used", "kept_since", "reader", "sock")
+
+    def __init__(self, sock: socket.socket, reader: AnswerReader) -> None:
+        self.sock = sock
+        self.reader = reader
+        self.is_used = False
+        self.kept_since = 0.0
+
+    def is_young(self, now: float) -> bool:
+        return now - self.kept_since < KEEP_ALIVE
+
+    def is_alive(self, now: float) -> bool:
+        """Whether an idle connection can be used: young, and silent, as anything to read would be its end."""
+        if not self.is_young(now):
+            return False
+        return now - self.kept_since < LONG_ENOUGH_TO_DIE or not _readable(self.sock)
+
+    def close(self) -> None:
+        self.reader.release()
+        self.sock.close()
+
+
+class BlockingExchange(Exchange):
+    """An exchange whose reader waits in its own thread."""
+
+    __slots__ = ("_connection", "_wire")
+
+    def __init__(self, wire: BlockingWire, connection: _Connection, wanted: Wanted, timing: Timing) -> None:
+        super().__init__(connection.reader, wire.limits, wanted, timing)
+        self._wire = wire
+        self._connection: _Connection | None = connection
+
+    def ask(self, request: Outgoing) -> None:
+        """Send the request and wait for the answer; raises what prevents it.
+
+        An answer that is complete gives its connection back.
+        """
+        try:
+            self._write(request)
+            while self.answer is None and not self.is_done:
+                self._receive()
+        except BaseException:
+            self.close()
+            raise
+        if self.is_done and not self.unread:
+            self.close()
+        if self.answer is None:
+            assert self.failure is not None
+            raise self.failure
+
+    def more(self) -> bool:
+        """Wait for something unread; return False at the end, raise what ended it too early."""
+        if not self.is_done:
+            # Nobody read meanwhile: the time that took is the reader's.
+            self.timing.resume(self._wire.clock())
+        self.resume()
+        try:
+            while not self.unread and not self.is_done:
+                self._receive()
+        except BaseException:
+            self.close()
+            raise
+        if self.unread:
+            return True
+        self.close()
+        if self.failure is not None:
+            raise self.failure
+        return False
+
+    def settle(self) -> None:
+        """Take the end of an answer whose end mark was read, so that its connection can be kept."""
+        if not self.is_done:
+            self.timing.end_by(self._wire.clock() + TAIL)
+        while not self.is_done:
+            self._receive()
+        self.close()
+
+    def close(self) -> None:
+        """Be done: the connection is kept if all of the answer was read, else closed, which ends the work."""
+        self.is_done = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._wire.finish(connection, is_reusable=self.is_reusable)
+
+    def __del__(self) -> None:
+        # A stream that was dropped: its connection goes at once, and with it the server's work.
+        if getattr(self, "_connection", None) is not None:
+            self.close()
+
+    def _write(self, request: Outgoing) -> None:
+        assert self._connection is not None
+        sock = self._connection.sock
+        try:
+            sock.settimeout(self._remaining())
+            sock.sendall(request.encode())
+            if request.more is not None:
+                self._write_rest(sock, request)
+        except TimeoutError:
+            self._expire()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # A server that refuses a body answers before it has read it: that answer says more.
+            self.is_truncated = True
+            self._receive()
+            if self.answer is None and not self.is_done:
+                self.fail(error)
+
+    def _write_rest(self, sock: socket.socket, request: Outgoing) -> None:
+        body: Any = request.more  # an async iterator raises here as it does anywhere
+        for piece in body:
+            if piece:
+                sock.settimeout(self._remaining())
+                sock.sendall(request.framed(piece))
+        sock.sendall(request.ending)
+
+    def _receive(self) -> None:
+        """Take what comes next, within the timers."""
+        connection = self._connection
+        if connection is None:
+            self.end()
+            return
+        try:
+            connection.sock.settimeout(self._remaining())
+            data = connection.sock.recv(PIECE)
+        except (TimeoutError, BlockingIOError):
+            self._expire()
+            return
+        except OSError as error:
+            if self.has_begun:
+                self.fail(error)
+            self.end()
+            return
+        if not data:
+            self.end()
+            return
+        self.take_in(data)
+        now = self._wire.clock()
+        if self.has_news:
+            self.has_news = False
+            self.timing.heard(now)
+        if now >= self.timing.deadline and not self.is_done:
+            self._expire()
+
+    def _remaining(self) -> float | None:
+        """Return the seconds until a timer runs out; 0 takes what is there already."""
+        remaining = self.timing.earliest - self._wire.clock()
+        return None if math.isinf(remaining) else max(remaining, 0.0)
+
+    def _expire(self) -> None:
+        self.fail(TimerExpired(self.timing.expired(self._wire.clock()) or "total"))
+
+
+def _readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,238 @@
+"""One request and its answer under way: what has arrived, what is still due; no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from vllm_connect.settings import Limits
+from vllm_connect.wire.answer import Answer, AnswerReader
+from vllm_connect.wire.coding import Decompression
+from vllm_connect.wire.events import EventDecoder, EventTooLarge
+from vllm_connect.wire.failures import AnswerCut, AnswerTooLarge, ConnectionLost, TimerExpired, WireFailure
+from vllm_connect.wire.timing import Timing
+
+__all__ = ["Exchange", "Wanted"]
+
+# How a good answer is wanted: whole, as the payloads of its events, or as bytes while they come.
+Wanted = Literal["whole", "events", "pieces"]
+
+FIRST_ERROR_STATUS = 300
+# More than this is not taken from the socket while nobody reads it.
+MOST_UNREAD = 256 * 1024
+
+
+class Exchange:
+    """What arrives for one request; both shells feed it and wait by it.
+
+    `take_in` is called with every piece of the connection, `end` when that ends. `unread` holds payloads or
+    pieces for the reader of a stream, oldest first. Done means: nothing more will come.
+    """
+
+    __slots__ = (
+        "_coding",
+        "_events",
+        "_limits",
+        "_reader",
+        "_sort",
+        "_unread_bytes",
+        "answer",
+        "failure",
+        "has_news",
+        "is_done",
+        "is_paused",
+        "is_stream",
+        "is_truncated",
+        "timing",
+        "unread",
+        "wanted",
+    )
+
+    def __init__(self, reader: AnswerReader, limits: Limits, wanted: Wanted, timing: Timing) -> None:
+        reader.begin()
+        self._reader = reader
+        self._limits = limits
+        self.wanted: Wanted = wanted
+        self.timing = timing
+        self._sort: Callable[[], None] | None = None
+        self._events: EventDecoder | None = None
+        self._coding: Decompression | None = None
+        self._unread_bytes = 0
+        self.answer: Answer | None = None
+        self.unread: deque[bytes] = deque()
+        self.failure: BaseException | None = None
+        self.is_done = False
+        self.is_paused = False
+        self.is_stream = False
+        self.is_truncated = False
+        # Set by every arrival that resets a token timer; the timers are looked at now and then only.
+        self.has_news = False
+
+    # -- what the connection tells
+
+    def take_in(self, data: bytes) -> None:
+        """Take bytes from the connection; what is wrong with them becomes this exchange's failure."""
+        reader = self._reader
+        try:
+            reader.feed(data)
+            if reader.has_head:
+                sort = self._sort
+                if sort is None:
+                    sort = self._begin_body()
+                sort()
+        except WireFailure as failure:
+            self.fail(failure)
+        except EventTooLarge as error:
+            self.unread.extend(error.before)
+            self.fail(AnswerTooLarge("event", self._limits.event))
+
+    def end(self) -> None:
+        """Take note that the connection ended, or was found dead."""
+        if self.is_done:
+            return
+        reader = self._reader
+        if not reader.has_begun:
+            self.fail(ConnectionLost("the server closed the connection without an answer"))
+            return
+        try:
+            reader.end()
+            assert self._sort is not None
+            self._sort()
+        except WireFailure as failure:
+            self.fail(failure)
+
+    def fail(self, failure: BaseException) -> None:
+        """End this exchange; what arrived before stays readable."""
+        if not self.is_done:
+            self.failure = failure
+            self.is_done = True
+
+    def check_timers(self, now: float) -> bool:
+        """Fail where a timer has run out; return whether one has. While we do not read, no token timer runs."""
+        timing = self.timing
+        if self.has_news or self.is_paused:
+            self.has_news = False
+            timing.heard(now)
+        expired = timing.expired(now)
+        if expired is not None:
+            self.fail(TimerExpired(expired))
+        return expired is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte of the answer has come."""
+        return self._reader.has_begun
+
+    @property
+    def wants_pause(self) -> bool:
+        """Whether more is unread than should be; asked again once all of it is read."""
+        return self._unread_bytes > MOST_UNREAD
+
+    def resume(self) -> None:
+        """Count what is unread from nothing."""
+        self._unread_bytes = 0
+        self.is_paused = False
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the connection may carry another request."""
+        reader = self._reader
+        return reader.is_complete and reader.is_reusable and not reader.has_excess and not self.is_truncated
+
+    # -- what is done with a body
+
+    def _begin_body(self) -> Callable[[], None]:
+        reader = self._reader
+        coding = reader.fields.get(b"content-encoding", b"")
+        if coding and coding != b"identity":
+            self._coding = Decompression(coding)
+        if self.wanted == "whole" or reader.status >= FIRST_ERROR_STATUS:
+            self._sort = self._gather
+        elif self.wanted == "pieces":
+            self._sort = self._hand_on
+            self.is_stream = True
+            self.answer = self._answer(b"")
+            if _is_event_stream(reader.fields):
+                self._events = EventDecoder(self._limits.event)
+        elif _is_event_stream(reader.fields):
+            self._sort = self._cut_events
+            self.is_stream = True
+            self.answer = self._answer(b"")
+            self._events = EventDecoder(self._limits.event)
+        else:
+            # Not the stream that was asked for: whoever asked decides what it is.
+            self._sort = self._gather
+        return self._sort
+
+    def _gather(self) -> None:
+        """Keep a body until it is whole."""
+        self.has_news = True
+        reader = self._reader
+        if reader.is_complete:
+            body = reader.take()
+            if self._coding is not None or len(body) > self._limits.body:
+                body = self._bounded(body)
+            self.answer = self._answer(body)
+            self.is_done = True
+        elif reader.received > self._most and reader.body_bytes > self._most:
+            self._refuse_more()
+
+    @property
+    def _most(self) -> int:
+        return self._limits.error_body if self._reader.status >= FIRST_ERROR_STATUS else self._limits.body
+
+    def _bounded(self, body: bytes) -> bytes:
+        if self._coding is not None:
+            unfolded = self._coding.decode(body, self._most, "body")
+            if not self._coding.is_complete:
+                raise AnswerCut("its compressed body ends too early")
+            return unfolded
+        raise AnswerTooLarge("body", self._limits.body)
+
+    def _refuse_more(self) -> None:
+        """Stop at the limit: of an error its beginning says enough, half an answer says nothing."""
+        if self._reader.status < FIRST_ERROR_STATUS:
+            raise AnswerTooLarge("body", self._limits.body)
+        self.is_truncated = True
+        body = b"" if self._coding is not None else self._reader.take()[: self._limits.error_body]
+        self.answer = self._answer(body)
+        self.is_done = True
+
+    def _cut_events(self) -> None:
+        """Queue the payloads of the events that are complete."""
+        piece = self._piece()
+        if piece:
+            assert self._events is not None
+            payloads = self._events.feed(piece)
+            if payloads:
+                self.has_news = True
+                self.unread.extend(payloads)
+                self._unread_bytes += len(piece)
+        if self._reader.is_complete:
+            self.is_done = True
+
+    def _hand_on(self) -> None:
+        """Queue bytes as they came; what resets a token timer is the same as for events."""
+        piece = self._piece()
+        if piece:
+            if self._events is None or self._events.feed(piece):
+                self.has_news = True
+            self.unread.append(piece)
+            self._unread_bytes += len(piece)
+        if self._reader.is_complete:
+            self.is_done = True
+
+    def _piece(self) -> bytes:
+        piece = self._reader.take()
+        if self._coding is not None and piece:
+            return self._coding.decode(piece, self._limits.event, "event")
+        return piece
+
+    def _answer(self, body: bytes) -> Answer:
+        reader = self._reader
+        return Answer(reader.status, reader.headers, reader.fields, body)
+
+
+def _is_event_stream(fields: dict[bytes, bytes]) -> bool:
+    return fields.get(b"content-type", b"text/event-stream").lower().startswith(b"text/event-stream")
