@@ -163,28 +163,27 @@ def _read(lines: Iterable[bytes], max_event: float, found: list[bytes]) -> None:
     name = b""
     data: bytes | bytearray | None = None
     for line in lines:
-        if line:
-            size += len(line) + 1
-            value = line.removeprefix(_DATA)
-            if value is line:
-                field, _, value = line.partition(b":")
-                value = value.removeprefix(b" ")
-                if field == b"event":
-                    name = value
-                if field != b"data":
-                    continue
-            if data is None:
-                data = value
-            else:
-                # Grown in place: a list of lines may take many times the size of the event.
-                data = data if isinstance(data, bytearray) else bytearray(data)
-                data += b"\n"
-                data += value
+        if not line:
+            if size > max_event:
+                raise EventTooLarge(max_event, found)
+            if data is not None:
+                whole = bytes(data)
+                found.append(NamedData(whole, name.decode("utf-8", "replace")) if name else whole)
+            size, name, data = 0, b"", None
             continue
-        if size > max_event:
-            raise EventTooLarge(max_event, found)
-        if data is not None:
-            found.append(NamedData(bytes(data), name.decode("utf-8", "replace")) if name else bytes(data))
-        size = 0
-        name = b""
-        data = None
+        size += len(line) + 1
+        value = line.removeprefix(_DATA)
+        if value is line:
+            field, _, value = line.partition(b":")
+            value = value.removeprefix(b" ")
+            if field == b"event":
+                name = value
+            if field != b"data":
+                continue
+        if data is None:
+            data = value
+        else:
+            # Grown in place: a list of lines may take many times the size of the event.
+            data = data if isinstance(data, bytearray) else bytearray(data)
+            data += b"\n"
+            data += value
