@@ -65,10 +65,11 @@ def _events(chunks: int) -> tuple[bytes, ...]:
         "finish_reason": None,
     }
     first = _event(role, {"prompt_token_ids": None, "prompt_text": None})
+    # No two alike, as in most text: no cache of strings may answer for a client.
     words = [
         {
             "index": 0,
-            "delta": {"content": " " + _WORDS[number % len(_WORDS)]},
+            "delta": {"content": f" {_WORDS[number % len(_WORDS)]}{number}"},
             "logprobs": None,
             "finish_reason": None,
             "token_ids": None,

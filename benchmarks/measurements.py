@@ -92,9 +92,10 @@ async def _asked(
         return answer
 
     await asyncio.gather(*(caller(_WARM_UP) for _ in range(at_once)))
+    each = times // at_once
     with meter:
-        answers = await asyncio.gather(*(caller(times // at_once) for _ in range(at_once)))
-    return Measured({"cpu_us": meter.microseconds_per(times)}, described(answers))
+        answers = await asyncio.gather(*(caller(each) for _ in range(at_once)))
+    return Measured({"cpu_us": meter.microseconds_per(each * at_once)}, described(answers))
 
 
 async def calls(subject: AsyncSubject, meter: Meter) -> Measured:
@@ -135,12 +136,12 @@ async def paced(subject: AsyncSubject, meter: Meter) -> Measured:
     with meter:
         reads = await asyncio.gather(*(subject.read(stream) for stream in streams))
     _checked(reads, PACED_CHUNKS)
-    lag = meter.wall_seconds - PACED_CHUNKS * PACE_SECONDS
+    lasting = PACED_CHUNKS * PACE_SECONDS
     chunks = _PACED * PACED_CHUNKS
     figures = {
         "cpu_us": meter.microseconds_per(chunks),
-        "lag_seconds": lag,
-        "chunks_per_second": chunks / max(meter.wall_seconds, PACED_CHUNKS * PACE_SECONDS),
+        "lag_seconds": max(meter.wall_seconds - lasting, 0),
+        "chunks_per_second": chunks / max(meter.wall_seconds, lasting),
     }
     return Measured(figures, described([reads[0].text]))
 
