@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ from vllm_connect.wire.request import Head
 
 __all__ = ["Lane", "Prepared", "takes_the_lane"]
 
+NO_OPTIONS: Mapping[str, Any] = {}
 OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "timeouts"})
 ABSENT = (openai.Omit, openai.NotGiven)
-FLAGS = (None, False, True)
 RAW_HEADER = "x-stainless-raw-response"
 RAW = {"X-Stainless-Raw-Response": "true"}
 KEY_MARK = KEY_GOES_HERE.encode()
@@ -63,13 +63,32 @@ def _refuse(_value: object) -> None:
     raise _NotPlainError
 
 
-# As the SDK encodes, but for objects of its own, which are left to it.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse).encode
+def _encoder() -> Callable[[Any], str]:
+    """Return a function that encodes as the SDK does, but for objects of its own, which are left to it."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_refuse)
+        return plain.encode
+    # What JSONEncoder makes anew for each text, which takes as long as a small text itself.
+    pieces = make(None, _refuse, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = _encoder()
 
 
 def takes_the_lane(kind: type, ours: type) -> bool:
     """Whether clients of this class are `ours`, without hooks of their own."""
     return all(getattr(kind, hook, None) is getattr(ours, hook, None) for hook in HOOKS)
+
+
+@dataclass(slots=True, frozen=True)
+class _Standing:
+    """What calls of one form without options of their own have in common."""
+
+    head: Head
+    url: str
+    timers: Timers
 
 
 @dataclass(slots=True)
@@ -91,13 +110,15 @@ class Lane:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._heads: dict[tuple[str, bool, Any], tuple[Head, str]] = {}
-        self._marks: tuple[Any, ...] = (None,) * 7
-        self._timers: dict[bool, Timers] = {}
+        self._heads: dict[tuple[str, bool, str], tuple[Head, str]] = {}
+        self._standing: dict[tuple[Source, bool], _Standing] = {}
+        self._marks: tuple[Any, ...] = (None,) * 8
+        self._wire: Any = None
 
     def wire(self) -> Any:
         """Return the wire to the client's server, None where only the SDK's transport goes that way."""
-        return self._client._client.wires.to(self._client._settings.endpoint)
+        self._stay_current()
+        return self._wire
 
     def asyncio_wire(self) -> Any:
         """Return the same, None on another event loop than asyncio's: our wire is made for that one."""
@@ -112,10 +133,12 @@ class Lane:
         form = form_of(source)
         if form is None or not is_untouched(source, is_async=is_async):
             return None
-        options: dict[str, Any] = {}
+        options = NO_OPTIONS
         if not OPTIONS.isdisjoint(parameters):
             options = {name: parameters[name] for name in OPTIONS & parameters.keys()}
             parameters = {name: value for name, value in parameters.items() if name not in OPTIONS}
+            if not _are_plain(options):
+                return None
         answer = source.answer
         if source.own_encoding is not None and type(parameters.get("encoding_format", openai.omit)) in ABSENT:
             parameters = {**parameters, "encoding_format": "base64"}
@@ -126,52 +149,27 @@ class Lane:
             return None  # a parameter that the SDK does not know, which it says best itself
         body = {name: value for name in names if type(value := parameters[name]) not in ABSENT}
         stream = body.get("stream")
-        if source.needed not in body or not any(stream is flag for flag in FLAGS):
+        if source.needed not in body or not (stream is None or stream is True or stream is False):
             return None
         extra = options.get("extra_body")
-        if (extra is not None and not isinstance(extra, Mapping)) or _wants_streaming_response(options):
-            return None
         chose_model = self._choose_model(body, extra)
         encoded = None if chose_model is None else _encoded(body, extra, source)
         if encoded is None:
             return None
-        if stream and source.chunk is not None:
+        streamed = stream is True
+        if streamed and source.chunk is not None:
             answer = source.chunk
-        return self._complete(form, options, bool(stream), encoded, answer, bool(chose_model))
-
-    def _complete(  # noqa: PLR0917 - once per call, and arguments by name cost
-        self,
-        form: Form,
-        options: dict[str, Any],
-        streamed: bool,  # noqa: FBT001
-        body: bytes,
-        answer: replies.Form[Any],
-        chose_model: bool,  # noqa: FBT001
-    ) -> Prepared | None:
         client = self._client
-        self._stay_current()
-        setting = options.get("timeout", openai.NOT_GIVEN)
-        if options.get("timeouts") is not None:
-            if not isinstance(setting, openai.NotGiven):
-                return None
-            setting = options["timeouts"]
-        call = Call(
-            timers=self._timers_of(setting, streamed=streamed),
-            max_retries=client.max_retries,
-            streamed=streamed,
-            credentials=client._credentials,
-            started=client._clock(),
-        )
-        head, url = self._head(form, options)
+        standing = self._of(source, form, options, streamed=streamed)
         return Prepared(
-            call,
-            head,
-            url,
-            body,
+            Call(standing.timers, client.max_retries, streamed, client._credentials, client._clock()),
+            standing.head,
+            standing.url,
+            encoded,
             "events" if streamed else "whole",
             answer,
-            options.get("extra_headers") == RAW,
-            chose_model,
+            options is not NO_OPTIONS and options.get("extra_headers") == RAW,
+            chose_model is True,
         )
 
     def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
@@ -202,13 +200,14 @@ class Lane:
     def _stay_current(self) -> None:
         """Forget what was kept where the client was changed since."""
         client = self._client
-        timeout, settings, base_url, organization, project, headers, query = self._marks
+        timeout, settings, base_url, organization, project, sender, headers, query = self._marks
         if (
             client.timeout is timeout
             and client._settings is settings
             and client._base_url is base_url
             and client.organization is organization
             and client.project is project
+            and client._client is sender
             and client._custom_headers == headers
             and client._custom_query == query
         ):
@@ -219,31 +218,42 @@ class Lane:
             client._base_url,
             client.organization,
             client.project,
+            client._client,
             dict(client._custom_headers),
             dict(client._custom_query),
         )
+        self._wire = client._client.wires.to(client._settings.endpoint)
         self._heads.clear()
-        self._timers.clear()
+        self._standing.clear()
 
-    def _timers_of(self, setting: Any, *, streamed: bool) -> Timers:
-        if not isinstance(setting, openai.NotGiven):
-            return timers(setting, streamed=streamed)
-        kept = self._timers.get(streamed)
-        if kept is None:
-            kept = timers(self._client._timeout_setting(setting), streamed=streamed)
-            self._timers[streamed] = kept
-        return kept
+    def _of(self, source: Source, form: Form, options: Mapping[str, Any], *, streamed: bool) -> _Standing:
+        """Return head and timers of a call: those of all such calls, unless it has options of its own."""
+        if options is not NO_OPTIONS:
+            return self._standing_with(form, options, streamed=streamed)
+        standing = self._standing.get((source, streamed))
+        if standing is None:
+            standing = self._standing_with(form, options, streamed=streamed)
+            self._standing[source, streamed] = standing
+        return standing
 
-    def _head(self, form: Form, options: dict[str, Any]) -> tuple[Head, str]:
+    def _standing_with(self, form: Form, options: Mapping[str, Any], *, streamed: bool) -> _Standing:
+        setting = options.get("timeouts")
+        if setting is None:
+            setting = self._client._timeout_setting(options.get("timeout", openai.NOT_GIVEN))
+        return _Standing(*self._head(form, options), timers(setting, streamed=streamed))
+
+    def _head(self, form: Form, options: Mapping[str, Any]) -> tuple[Head, str]:
         """Return the head of a request and its URL; the SDK makes the first of each kind."""
-        given = options.get("extra_headers")
-        timeout = options.get("timeout", openai.NOT_GIVEN)
-        is_raw = given == RAW
-        if options.get("extra_query") or not (given is None or is_raw or not given):
+        headers = options.get("extra_headers")
+        timeout = options.get("timeout", "")
+        is_raw = headers == RAW
+        if (
+            options.get("extra_query")
+            or (headers and not is_raw)
+            or not isinstance(timeout, str | float | int)
+        ):
             return self._built_head(form, options)
-        key = (form.path, is_raw, timeout if isinstance(timeout, float | int | None) else ...)
-        if key[2] is ... and not isinstance(timeout, openai.NotGiven):
-            return self._built_head(form, options)
+        key = (form.path, is_raw, str(timeout))
         kept = self._heads.get(key)
         if kept is None:
             if len(self._heads) >= MOST_HEADS:
@@ -251,7 +261,7 @@ class Lane:
             kept = self._heads[key] = self._built_head(form, options)
         return kept
 
-    def _built_head(self, form: Form, options: dict[str, Any]) -> tuple[Head, str]:
+    def _built_head(self, form: Form, options: Mapping[str, Any]) -> tuple[Head, str]:
         """Have the SDK make a request, and keep all of it but its body."""
         client = self._client
         made = sdk.make_request_options(
@@ -263,7 +273,7 @@ class Lane:
         request = client._build_request(
             FinalRequestOptions.construct(method="post", url=form.path, json_data={}, **all_options)
         )
-        route = self.wire().route
+        route = self._wire.route
         hidden = []
         if route.proxy_authorization is not None:
             hidden.append((b"Proxy-Authorization", route.proxy_authorization.encode()))
@@ -272,12 +282,14 @@ class Lane:
         return head, str(request.url)
 
 
-def _wants_streaming_response(options: dict[str, Any]) -> bool:
-    """Whether this is `with_streaming_response`, which is the SDK's own."""
-    headers = options.get("extra_headers")
-    if not headers or headers == RAW:
+def _are_plain(options: dict[str, Any]) -> bool:
+    """Whether the lane takes these options: `with_streaming_response` is the SDK's own, and so are its errors."""
+    extra, headers = options.get("extra_body"), options.get("extra_headers")
+    if extra is not None and not isinstance(extra, Mapping):
         return False
-    return any(name.lower() == RAW_HEADER for name in headers)
+    if options.get("timeouts") is not None and not isinstance(options.get("timeout", openai.omit), ABSENT):
+        return False
+    return not headers or headers == RAW or not any(name.lower() == RAW_HEADER for name in headers)
 
 
 def _encoded(body: dict[str, Any], extra: Mapping[str, Any] | None, source: Source) -> bytes | None:

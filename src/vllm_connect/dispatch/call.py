@@ -31,7 +31,7 @@ class Limit:
         return None if math.isinf(self.seconds) else max(self.seconds, 0.001)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Call:
     """One call from its start to its end, over all its tries."""
 

@@ -19,6 +19,8 @@ __all__ = ["Exchange", "Wanted"]
 Wanted = Literal["whole", "events", "pieces"]
 
 FIRST_ERROR_STATUS = 300
+# What a whole answer leaves unread: a deque of its own would be the largest part of an exchange.
+NOTHING: deque[bytes] = deque(maxlen=0)
 # More than this is not taken from the socket while nobody reads it.
 MOST_UNREAD = 256 * 1024
 
@@ -60,7 +62,7 @@ class Exchange:
         self._coding: Decompression | None = None
         self._unread_bytes = 0
         self.answer: Answer | None = None
-        self.unread: deque[bytes] = deque()
+        self.unread: deque[bytes] = NOTHING
         self.failure: BaseException | None = None
         self.is_done = False
         self.is_paused = False
@@ -147,23 +149,24 @@ class Exchange:
         coding = reader.fields.get(b"content-encoding", b"")
         if coding and coding != b"identity":
             self._coding = Decompression(coding)
-        if self.wanted == "whole" or reader.status >= FIRST_ERROR_STATUS:
-            self._sort = self._gather
-        elif self.wanted == "pieces":
-            self._sort = self._hand_on
-            self.is_stream = True
-            self.answer = self._answer(b"")
+        is_good = reader.status < FIRST_ERROR_STATUS
+        if is_good and self.wanted == "pieces":
             if _is_event_stream(reader.fields):
                 self._events = EventDecoder(self._limits.event)
-        elif _is_event_stream(reader.fields):
-            self._sort = self._cut_events
-            self.is_stream = True
-            self.answer = self._answer(b"")
+            return self._begin_stream(self._hand_on)
+        if is_good and self.wanted == "events" and _is_event_stream(reader.fields):
             self._events = EventDecoder(self._limits.event)
-        else:
-            # Not the stream that was asked for: whoever asked decides what it is.
-            self._sort = self._gather
-        return self._sort
+            return self._begin_stream(self._cut_events)
+        # Wanted whole, an error, or not the stream that was asked for: whoever asked decides what it is.
+        self._sort = self._gather
+        return self._gather
+
+    def _begin_stream(self, sort: Callable[[], None]) -> Callable[[], None]:
+        self._sort = sort
+        self.is_stream = True
+        self.unread = deque()
+        self.answer = self._answer(b"")
+        return sort
 
     def _gather(self) -> None:
         """Keep a body until it is whole."""
