@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -10,7 +11,7 @@ import openai
 import pytest
 
 from tests.callers import Caller, every_kind
-from vllm_connect import AsyncOpenAI, ModelNotChosen, OpenAI, SettingsError, Timeouts
+from vllm_connect import AsyncOpenAI, KeyRefused, ModelNotChosen, OpenAI, SettingsError, Timeouts
 from vllm_connect.simulator import Reply, Simulator
 
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
@@ -406,3 +407,22 @@ def test_arguments_of_a_wrong_type(given: Any) -> None:
     """An argument of the wrong type is refused with what it takes."""
     with pytest.raises(SettingsError, match=f"`{next(iter(given))}` takes"):
         OpenAI(**given)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_refused"),
+    [
+        ("ws://gpu1:8000/v1", False),
+        ("ws://gpu2:8000/v1", True),
+        ("wss://gpu1:8000/v1", True),
+        ("ws://gpu1:9000/v1", True),
+    ],
+)
+def test_a_websocket_of_another_origin_gets_no_key(address: str, *, is_refused: bool) -> None:
+    """The headers that the SDK opens a websocket with hold the key only for the origin that it belongs to."""
+    with OpenAI(base_url="http://gpu1:8000", api_key="key-of-gpu1", websocket_base_url=address) as client:
+        if is_refused:
+            with pytest.raises(KeyRefused, match=re.escape(address)):
+                _ = client.auth_headers
+        else:
+            assert client.auth_headers == {"Authorization": "Bearer key-of-gpu1"}

@@ -20,7 +20,7 @@ from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
-from vllm_connect.errors import NotReady, SettingsError
+from vllm_connect.errors import KeyRefused, NotReady, SettingsError
 from vllm_connect.explain import advice, shape_text, status_advice, status_text
 from vllm_connect.facts import ServerFacts
 from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, WithheldKey, timers
@@ -202,6 +202,29 @@ class Connected:
         del value
         if given.value is not SDK_KEY:
             self._adopt(self._inherited(api_key=given, base_url=None, keep_timeouts=True, changes={}))
+
+    @property
+    def auth_headers(self) -> dict[str, str]:
+        """The Authorization of a websocket (`client.realtime`); raises KeyRefused for another origin."""
+        if not building_headers.get():
+            self._refuse_foreign_websocket()
+        headers: dict[str, str] = super().auth_headers  # type: ignore[misc]  # the SDK's
+        return headers
+
+    def _refuse_foreign_websocket(self) -> None:
+        """Refuse to show the key to a websocket's own address, unless it is of the key's origin."""
+        given = self.websocket_base_url  # type: ignore[attr-defined]  # the SDK's
+        if given is None or self._credentials.source is None:
+            return
+        endpoint = self._credentials.endpoint
+        url = str(given).replace("ws", "http", 1)
+        if not (url.startswith("http") and parse_endpoint(url).origin == endpoint.origin):
+            raise KeyRefused(
+                f"The API key belongs to {endpoint.origin} and is not sent to the websocket_base_url {given}. For "
+                "another server make another client.",
+                request=self._client.build_request("GET", endpoint.base_url),
+                server=endpoint.origin,
+            )
 
     @property
     def base_url(self) -> Any:

@@ -7,17 +7,22 @@ from functools import partial
 from typing import Any
 
 import openai
+from openai._models import FinalRequestOptions  # private, the same in 2.25 and 3.x
+from openai.types import Model
 
-from vllm_connect.client.forms import Source
-from vllm_connect.client.lane import Lane
+from vllm_connect.client.forms import MODELS, Source, is_untouched
+from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
-from vllm_connect.client.replies import reader
+from vllm_connect.client.replies import ASYNC_MODELS, reader
+from vllm_connect.client.replies import MODELS as MODEL_LIST
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
 from vllm_connect.dispatch import asend, send
 from vllm_connect.errors import ServerUnreachable
+from vllm_connect.wire.asynchronous import AsyncWire
+from vllm_connect.wire.blocking import BlockingWire
 
-__all__ = ["NOT_TAKEN", "acreated", "created"]
+__all__ = ["NOT_TAKEN", "acreated", "alisted", "created", "listed"]
 
 # What a call is that the SDK's own path has to take.
 NOT_TAKEN: Any = object()
@@ -26,12 +31,28 @@ NOT_TAKEN: Any = object()
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
     lane: Lane | None = client._lane
-    if lane is None:
+    if lane is None or not is_untouched(source, is_async=True):
         return NOT_TAKEN
     wire = lane.asyncio_wire()
-    prepared = None if wire is None else lane.prepared(source, parameters, is_async=True)
+    prepared = None if wire is None else lane.prepared(source, parameters)
     if prepared is None:
         return NOT_TAKEN
+    return await _asent(client, wire, prepared)
+
+
+async def alisted(client: Any, options: dict[str, Any]) -> Any:
+    """Return the list of models, or NOT_TAKEN."""
+    lane: Lane | None = client._lane
+    if lane is None or not is_untouched(MODELS, is_async=True):
+        return NOT_TAKEN
+    wire = lane.asyncio_wire()
+    prepared = None if wire is None else lane.prepared_list(options, ASYNC_MODELS)
+    if prepared is None:
+        return NOT_TAKEN
+    return _as_page(client, await _asent(client, wire, prepared))
+
+
+async def _asent(client: Any, wire: AsyncWire, prepared: Prepared) -> Any:
     conduct = client._client.conduct
     seen = Seen(client, prepared)
     try:
@@ -52,12 +73,28 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
     lane: Lane | None = client._lane
-    if lane is None:
+    if lane is None or not is_untouched(source, is_async=False):
         return NOT_TAKEN
     wire = lane.wire()
-    prepared = None if wire is None else lane.prepared(source, parameters, is_async=False)
+    prepared = None if wire is None else lane.prepared(source, parameters)
     if prepared is None:
         return NOT_TAKEN
+    return _sent(client, wire, prepared)
+
+
+def listed(client: Any, options: dict[str, Any]) -> Any:
+    """Return the list of models, or NOT_TAKEN."""
+    lane: Lane | None = client._lane
+    if lane is None or not is_untouched(MODELS, is_async=False):
+        return NOT_TAKEN
+    wire = lane.wire()
+    prepared = None if wire is None else lane.prepared_list(options, MODEL_LIST)
+    if prepared is None:
+        return NOT_TAKEN
+    return _as_page(client, _sent(client, wire, prepared))
+
+
+def _sent(client: Any, wire: BlockingWire, prepared: Prepared) -> Any:
     conduct = client._client.conduct
     seen = Seen(client, prepared)
     try:
@@ -94,6 +131,14 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
     if prepared.is_raw:
         return LaneResponse(seen, parse, stream=prepared.wanted == "events", stream_cls=stream_class)  # type: ignore[arg-type]  # a class
     return parse()
+
+
+def _as_page(client: Any, page: Any) -> Any:
+    """Give a page what the SDK gives it: the means to ask for the next one."""
+    if page is not NOT_TAKEN:
+        options = FinalRequestOptions.construct(method="get", url="/models")
+        page._set_private_attributes(client=client, model=Model, options=options)
+    return page
 
 
 def _whole(seen: Seen) -> Any:

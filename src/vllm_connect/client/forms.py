@@ -16,14 +16,14 @@ from typing import Any
 
 import openai
 from openai import _base_client as sdk  # private, the same in 2.25 and 3.x
-from openai.resources import completions, embeddings
+from openai.resources import completions, embeddings, models
 from openai.resources.chat import completions as chat_completions
 from openai.types import CompletionCreateParams, EmbeddingCreateParams
 from openai.types.chat import CompletionCreateParams as ChatCreateParams
 
 from vllm_connect.client import replies
 
-__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "Form", "Source", "form_of", "is_untouched"]
+__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "MODELS", "Form", "Source", "form_of", "is_untouched"]
 
 # What `create()` takes beside the body's parameters.
 OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
@@ -31,13 +31,16 @@ OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a form comes from: the SDK's resources, what must be given, and the answers it has."""
+    """Where a form comes from: the SDK's resources and their method, what must be given, the answers it has."""
 
     blocking: type
     asynchronous: type
     needed: str
     params_type: Any
     answer: replies.Form[Any]
+    method: str = "create"
+    # The ways through the SDK's client that its method takes.
+    steps: tuple[str, ...] = ("post", "request")
     chunk: replies.Form[Any] | None = None
     # Where the caller leaves out how numbers are encoded, the SDK chooses and decodes.
     own_encoding: replies.Form[Any] | None = None
@@ -49,7 +52,7 @@ CHAT = Source(
     "messages",
     ChatCreateParams,
     replies.CHAT,
-    replies.CHAT_CHUNK,
+    chunk=replies.CHAT_CHUNK,
 )
 COMPLETIONS = Source(
     completions.Completions,
@@ -57,7 +60,7 @@ COMPLETIONS = Source(
     "prompt",
     CompletionCreateParams,
     replies.COMPLETION,
-    replies.COMPLETION_CHUNK,
+    chunk=replies.COMPLETION_CHUNK,
 )
 EMBEDDINGS = Source(
     embeddings.Embeddings,
@@ -67,12 +70,22 @@ EMBEDDINGS = Source(
     replies.EMBEDDINGS,
     own_encoding=replies.ENCODED_EMBEDDINGS,
 )
+MODELS = Source(
+    models.Models,
+    models.AsyncModels,
+    "",
+    None,
+    replies.MODELS,
+    method="list",
+    steps=("get_api_list", "request"),
+)
 
 
 @dataclass(frozen=True)
 class Form:
     """One request form: its path, its body's parameters in order, the SDK's own options of the request."""
 
+    method: str
     path: str
     order: Mapping[str, int]
     options: Mapping[str, Any]
@@ -82,18 +95,21 @@ class _Recorder:
     """Stands in for a resource of the SDK: keeps what would be posted."""
 
     def __init__(self) -> None:
-        self.path = ""
+        self.method = self.path = ""
         self.body: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
 
     def _post(self, path: str, *, body: dict[str, Any], options: dict[str, Any], **_rest: Any) -> None:
-        self.path, self.body, self.options = path, body, options
+        self.method, self.path, self.body, self.options = "post", path, body, options
+
+    def _get_api_list(self, path: str, *, options: dict[str, Any], **_rest: Any) -> None:
+        self.method, self.path, self.options = "get", path, options
 
 
 @cache
 def form_of(source: Source) -> Form | None:
     """Return a form, None where this release of the SDK does not tell it; the SDK's own path is always there."""
-    method: Any = source.blocking.create  # type: ignore[attr-defined]  # each of these has it
+    method: Any = getattr(source.blocking, source.method)
     recorder = _Recorder()
     names = [name for name in inspect.signature(method).parameters if name not in {"self", *OPTIONS}]
     try:
@@ -105,7 +121,7 @@ def form_of(source: Source) -> Form | None:
     order = {name: at for at, name in enumerate(recorder.body)}
     # What reads the answer is ours.
     options = {name: value for name, value in recorder.options.items() if name != "post_parser"}
-    return Form(recorder.path, order, options)
+    return Form(recorder.method, recorder.path, order, options)
 
 
 SDK = str(Path(openai.__file__).parent)
@@ -117,7 +133,8 @@ def is_untouched(source: Source, *, is_async: bool) -> bool:
     """Whether the SDK's methods on the way of a call are its own: tracers put functions of theirs in their place."""
     resource: Any = source.asynchronous if is_async else source.blocking
     client: Any = sdk.AsyncAPIClient if is_async else sdk.SyncAPIClient
-    for method in (resource.create, client.post, client.request):
+    steps = (getattr(resource, source.method), *(getattr(client, step) for step in source.steps))
+    for method in steps:
         if method not in _untouched:
             if not _is_genuine(method):
                 return False

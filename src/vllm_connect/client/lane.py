@@ -20,7 +20,7 @@ from openai._utils import maybe_transform
 from openai._utils._json import openapi_dumps
 
 from vllm_connect.client import replies
-from vllm_connect.client.forms import Form, Source, form_of, is_untouched
+from vllm_connect.client.forms import MODELS, Form, Source, form_of
 from vllm_connect.dispatch import KEY_GOES_HERE, Call
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts import only_base_model
@@ -128,10 +128,10 @@ class Lane:
             return None
         return self.wire()
 
-    def prepared(self, source: Source, parameters: dict[str, Any], *, is_async: bool) -> Prepared | None:
+    def prepared(self, source: Source, parameters: dict[str, Any]) -> Prepared | None:
         """Return a call ready to leave, None where the SDK's own path must take it."""
         form = form_of(source)
-        if form is None or not is_untouched(source, is_async=is_async):
+        if form is None:
             return None
         options = NO_OPTIONS
         if not OPTIONS.isdisjoint(parameters):
@@ -171,6 +171,18 @@ class Lane:
             options is not NO_OPTIONS and options.get("extra_headers") == RAW,
             chose_model is True,
         )
+
+    def prepared_list(self, options: dict[str, Any], answer: replies.Form[Any]) -> Prepared | None:
+        """Return a call for the list of models, None where the SDK's own path must take it."""
+        form = form_of(MODELS)
+        if form is None or not OPTIONS.issuperset(options) or options.get("extra_body") is not None:
+            return None
+        if options.get("extra_headers") == RAW or not _are_plain(options):
+            return None
+        client = self._client
+        standing = self._of(MODELS, form, options or NO_OPTIONS, streamed=False)
+        call = Call(standing.timers, client.max_retries, False, client._credentials, client._clock())
+        return Prepared(call, standing.head, standing.url, b"", "whole", answer, False, False)
 
     def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
         """Put the served model in the body; return whether it was chosen here, None where it must be asked for."""
@@ -269,9 +281,12 @@ class Lane:
             extra_query=options.get("extra_query"),
             timeout=options.get("timeout", openai.NOT_GIVEN),
         )
+        json_data: dict[str, Any] | None = {} if form.method == "post" else None
         all_options: Any = {**form.options, **made}
         request = client._build_request(
-            FinalRequestOptions.construct(method="post", url=form.path, json_data={}, **all_options)
+            FinalRequestOptions.construct(
+                method=form.method, url=form.path, json_data=json_data, **all_options
+            )
         )
         route = self._wire.route
         hidden = []

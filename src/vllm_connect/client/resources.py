@@ -11,13 +11,14 @@ from functools import cached_property, wraps
 from typing import Any
 
 import openai
+from openai._base_client import AsyncPaginator  # private, the same in 2.25 and 3.x
 from openai.resources import chat as sdk_chat
 from openai.resources import completions as sdk_completions
 from openai.resources import embeddings as sdk_embeddings
 from openai.resources import models as sdk_models
 from openai.resources.chat import completions as sdk_chat_completions
 
-from vllm_connect.client.creating import NOT_TAKEN, acreated, created
+from vllm_connect.client.creating import NOT_TAKEN, acreated, alisted, created, listed
 from vllm_connect.client.forms import CHAT, COMPLETIONS, EMBEDDINGS
 
 __all__ = [
@@ -140,6 +141,11 @@ class AsyncEmbeddings(sdk_embeddings.AsyncEmbeddings):
 class Models(sdk_models.Models):
     """`client.models`."""
 
+    @wraps(sdk_models.Models.list)
+    def list(self, **options: Any) -> Any:
+        page = listed(self._client, options)
+        return super().list(**options) if page is NOT_TAKEN else page
+
     @wraps(sdk_models.Models.retrieve)
     def retrieve(self, model: str, **options: Any) -> Any:
         """Return one model; vLLM has no route for it, so on its 404 the answer comes from the list."""
@@ -148,11 +154,27 @@ class Models(sdk_models.Models):
         except openai.NotFoundError as error:
             if not answered_from_list(error, options):
                 raise
-            return named_model(list(self.list(**options)), model, error)
+            return named_model([*self.list(**options)], model, error)
+
+
+class _ModelsToCome(AsyncPaginator[Any, Any]):
+    """The list of models that nobody has awaited yet."""
+
+    def __init__(self, paginator: Any, options: dict[str, Any]) -> None:
+        super().__init__(paginator._client, paginator._options, paginator._page_cls, paginator._model)
+        self._given = options
+
+    async def _get_page(self) -> Any:
+        page = await alisted(self._client, self._given)
+        return await super()._get_page() if page is NOT_TAKEN else page
 
 
 class AsyncModels(sdk_models.AsyncModels):
     """`client.models` of the async client."""
+
+    @wraps(sdk_models.AsyncModels.list)
+    def list(self, **options: Any) -> Any:
+        return _ModelsToCome(super().list(**options), options)
 
     @wraps(sdk_models.AsyncModels.retrieve)
     async def retrieve(self, model: str, **options: Any) -> Any:
