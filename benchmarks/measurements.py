@@ -15,7 +15,7 @@ from benchmarks import floor, subjects
 from benchmarks.answers import CHUNKS, PACED_CHUNKS
 from benchmarks.described import described
 from benchmarks.goals import Side
-from benchmarks.meter import Meter, open_descriptors, resident_megabytes
+from benchmarks.meter import Meter, garbage_found, open_descriptors, resident_megabytes
 from benchmarks.requests import MODEL
 from benchmarks.responder import PACE_SECONDS
 from benchmarks.subjects import AsyncSdk, AsyncSubject, Read, Subject
@@ -186,11 +186,13 @@ def soak(side: Side, server: Server, meter: Meter) -> Measured:
 
     async def work(subject: AsyncSdk, meter: Meter) -> Measured:
         await _asked(subject.call, Meter(), times=calls // 10)
-        memory, descriptors = resident_megabytes(), open_descriptors()
-        measured = await _asked(subject.call, meter, times=calls - calls // 10)
+        memory, descriptors, garbage = resident_megabytes(), open_descriptors(), garbage_found()
+        rest = calls - calls // 10
+        measured = await _asked(subject.call, meter, times=rest)
         growth = {
             "growth_mb": resident_megabytes() - memory,
             "more_descriptors": open_descriptors() - descriptors,
+            "garbage": (garbage_found() - garbage) / rest,
         }
         return Measured(measured.figures | growth, measured.output)
 
