@@ -10,6 +10,7 @@ import openai
 
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
 from vllm_connect.client.seen import Seen
+from vllm_connect.wire.exchange import END_MARK
 from vllm_connect.wire.failures import AnswerCut, WireFailure
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncLaneStream", "LaneStream"]
 
-# The end mark of a stream (OpenAI reference, "Streaming"); with anything behind it, it is none.
-END = b"[DONE]"
 CUT = "it ended without its end mark"
 
 
@@ -76,7 +75,7 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
         if not unread and not self._more():
             raise StopIteration
         payload = unread.popleft()
-        if payload == END:
+        if payload == END_MARK:
             self._finish()
             raise StopIteration
         try:
@@ -116,7 +115,7 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
         if not unread and not await self._more():
             raise StopAsyncIteration
         payload = unread.popleft()
-        if payload == END:
+        if payload == END_MARK:
             self._is_over = True
             unread.clear()
             await self._exchange.settle()

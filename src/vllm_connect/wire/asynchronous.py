@@ -410,7 +410,7 @@ class AsyncExchange(Exchange):
         """Wait for the answer; raises what prevents it. One that is complete gives its connection back."""
         while self.answer is None and not self.is_done:
             await self._news()
-        if self.is_done and not self.unread:
+        if self.is_done and not (self.is_stream and self.unread):
             self.close()
         if self.answer is None:
             assert self.failure is not None

@@ -197,7 +197,7 @@ class BlockingExchange(Exchange):
         except BaseException:
             self.close()
             raise
-        if self.is_done and not self.unread:
+        if self.is_done and not (self.is_stream and self.unread):
             self.close()
         if self.answer is None:
             assert self.failure is not None
@@ -298,10 +298,13 @@ class BlockingExchange(Exchange):
     def _remaining(self) -> float | None:
         """Return the seconds until a timer runs out; 0 takes what is there already."""
         remaining = self.timing.earliest - self._wire.clock()
+        if self.has_all_events:
+            remaining = min(remaining, TAIL)
         return None if math.isinf(remaining) else max(remaining, 0.0)
 
     def _expire(self) -> None:
-        self.fail(TimerExpired(self.timing.expired(self._wire.clock()) or "total"))
+        if not self.check_timers(self._wire.clock()):
+            self.fail(TimerExpired("total"))
 
 
 def _readable(sock: socket.socket) -> bool:

@@ -13,10 +13,14 @@ from vllm_connect.wire.events import EventDecoder, EventTooLarge
 from vllm_connect.wire.failures import AnswerCut, AnswerTooLarge, ConnectionLost, TimerExpired, WireFailure
 from vllm_connect.wire.timing import Timing
 
-__all__ = ["Exchange", "Wanted"]
+__all__ = ["END_MARK", "Exchange", "Wanted"]
 
-# How a good answer is wanted: whole, as the payloads of its events, or as bytes while they come.
-Wanted = Literal["whole", "events", "pieces"]
+# How a good answer is wanted: whole; as the payloads of its events, while they come or all at its end; as bytes
+# while they come.
+Wanted = Literal["whole", "events", "all events", "pieces"]
+
+# The end mark of a stream (OpenAI reference, "Streaming"); with anything behind it, it is none.
+END_MARK = b"[DONE]"
 
 FIRST_ERROR_STATUS = 300
 # What a whole answer leaves unread: a deque of its own would be the largest part of an exchange.
@@ -35,6 +39,7 @@ class Exchange:
     __slots__ = (
         "_coding",
         "_events",
+        "_is_at_end",
         "_limits",
         "_reader",
         "_sort",
@@ -61,6 +66,7 @@ class Exchange:
         self._events: EventDecoder | None = None
         self._coding: Decompression | None = None
         self._unread_bytes = 0
+        self._is_at_end = False
         self.answer: Answer | None = None
         self.unread: deque[bytes] = NOTHING
         self.failure: BaseException | None = None
@@ -116,6 +122,9 @@ class Exchange:
         if self.has_news or self.is_paused:
             self.has_news = False
             timing.heard(now)
+        if self._is_at_end:
+            self._end_without_end()
+            return True
         expired = timing.expired(now)
         if expired is not None:
             self.fail(TimerExpired(expired))
@@ -129,7 +138,7 @@ class Exchange:
     @property
     def wants_pause(self) -> bool:
         """Whether more is unread than should be; asked again once all of it is read."""
-        return self._unread_bytes > MOST_UNREAD
+        return self._unread_bytes > MOST_UNREAD and self.wanted != "all events"
 
     def resume(self) -> None:
         """Count what is unread from nothing."""
@@ -157,6 +166,11 @@ class Exchange:
         if is_good and self.wanted == "events" and _is_event_stream(reader.fields):
             self._events = EventDecoder(self._limits.event)
             return self._begin_stream(self._cut_events)
+        if is_good and self.wanted == "all events" and _is_event_stream(reader.fields):
+            self._events = EventDecoder(self._limits.event)
+            self.unread = deque()
+            self._sort = self._collect_events
+            return self._collect_events
         # Wanted whole, an error, or not the stream that was asked for: whoever asked decides what it is.
         self._sort = self._gather
         return self._gather
@@ -214,6 +228,35 @@ class Exchange:
                 self._unread_bytes += len(piece)
         if self._reader.is_complete:
             self.is_done = True
+
+    def _collect_events(self) -> None:
+        """Keep the payloads of all events until their end mark, and the end of the answer that follows it."""
+        piece = self._piece()
+        if piece:
+            assert self._events is not None
+            payloads = self._events.feed(piece)
+            self._unread_bytes += len(piece)
+            if payloads:
+                self.has_news = True
+                self.unread.extend(payloads)
+                self._is_at_end = self._is_at_end or END_MARK in payloads
+            if self._unread_bytes > self._limits.body:
+                raise AnswerTooLarge("body", self._limits.body)
+        if not self._reader.is_complete:
+            return
+        if not self._is_at_end:
+            raise AnswerCut("it ended without its end mark")
+        self._end_without_end()
+
+    def _end_without_end(self) -> None:
+        """Be done at the end mark: what follows may be missing, and with it the connection."""
+        self.answer = self._answer(b"")
+        self.is_done = True
+
+    @property
+    def has_all_events(self) -> bool:
+        """Whether all events were wanted, and came: another server may give the answer itself."""
+        return self._is_at_end
 
     def _hand_on(self) -> None:
         """Queue bytes as they came; what resets a token timer is the same as for events."""
