@@ -48,7 +48,8 @@ class OpenAI(Connected, openai.OpenAI):
     `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included; `profile` names a
     table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
     code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
-    `limits` what is taken from a server at most; `wire="sdk"` sends everything over the SDK's own transport.
+    `limits` what is taken from a server at most; `long_calls` whether plain calls travel as streams
+    (docs/settings.md); `wire="sdk"` sends everything over the SDK's own transport.
     All arguments of openai.OpenAI that have a meaning towards vLLM keep it. Differences: docs/deviations.md.
 
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
@@ -68,6 +69,7 @@ class OpenAI(Connected, openai.OpenAI):
         timeout: float | httpx2.Timeout | openai.NotGiven | None = openai.NOT_GIVEN,
         tls: Tls | None = None,
         limits: Limits | None = None,
+        long_calls: Literal["auto", "stream", "plain"] | None = None,
         wire: Literal["own", "sdk"] | None = None,
         allow_insecure_key: bool | None = None,
         use_openai_api_key: bool | None = None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from vllm_connect.client.long_calls import Carriage
 from vllm_connect.facts import ServedModel
 
 __all__ = ["Catalogue"]
@@ -18,3 +19,4 @@ class Catalogue:
     """
 
     models: tuple[ServedModel, ...] | None = None
+    carriage: Carriage = field(default_factory=Carriage)

@@ -49,6 +49,7 @@ SETTINGS = frozenset(
         "timeouts",
         "tls",
         "limits",
+        "long_calls",
         "wire",
         "allow_insecure_key",
         "use_openai_api_key",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import openai
 from openai._models import FinalRequestOptions  # private, the same in 2.25 and 3.x
 from openai.types import Model
 
+from vllm_connect.client.assembly import Assembly
 from vllm_connect.client.forms import MODELS, Source, is_untouched
 from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
@@ -21,6 +22,7 @@ from vllm_connect.dispatch import asend, send
 from vllm_connect.errors import ServerUnreachable
 from vllm_connect.wire.asynchronous import AsyncWire
 from vllm_connect.wire.blocking import BlockingWire
+from vllm_connect.wire.exchange import END_MARK
 
 __all__ = ["NOT_TAKEN", "acreated", "alisted", "created", "listed"]
 
@@ -133,6 +135,18 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
     return parse()
 
 
+def _assembled(carried: tuple[Prepared, Iterable[bytes]]) -> Any:
+    """Return the plain answer that the events of a carried call make."""
+    prepared, payloads = carried
+    assert prepared.carried is not None
+    assembly = Assembly(prepared.carried)
+    for payload in payloads:
+        if payload == END_MARK:
+            break
+        assembly.add(payload)
+    return reader(prepared.answer)(assembly.result())
+
+
 def _as_page(client: Any, page: Any) -> Any:
     """Give a page what the SDK gives it: the means to ask for the next one."""
     if page is not NOT_TAKEN:
@@ -143,8 +157,16 @@ def _as_page(client: Any, page: Any) -> Any:
 
 def _whole(seen: Seen) -> Any:
     assert seen.sent is not None
-    answer = seen.sent.exchange.answer
-    result = seen.read(reader(seen.prepared.answer), answer.body)
+    exchange = seen.sent.exchange
+    answer = exchange.answer
+    carriage = seen.client._catalogue.carriage
+    if exchange.has_all_events:
+        result = seen.read(_assembled, (seen.prepared, exchange.unread))
+        carriage.note_reasoning(result)
+    else:
+        result = seen.read(reader(seen.prepared.answer), answer.body)
+        if carriage.is_vllm is None and seen.prepared.wanted == "whole":
+            carriage.learn(result)
     request_id = answer.fields.get(b"x-request-id")
     # Where the SDK's own assignment puts it, which costs more than reading the answer.
     result.__dict__["_request_id"] = None if request_id is None else request_id.decode("latin-1")

@@ -22,6 +22,7 @@ from openai.types import CompletionCreateParams, EmbeddingCreateParams
 from openai.types.chat import CompletionCreateParams as ChatCreateParams
 
 from vllm_connect.client import replies
+from vllm_connect.client.assembly import Route
 
 __all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "MODELS", "Form", "Source", "form_of", "is_untouched"]
 
@@ -44,6 +45,8 @@ class Source:
     chunk: replies.Form[Any] | None = None
     # Where the caller leaves out how numbers are encoded, the SDK chooses and decodes.
     own_encoding: replies.Form[Any] | None = None
+    # The route by which a plain call can be carried as a stream.
+    route: Route | None = None
 
 
 CHAT = Source(
@@ -53,6 +56,7 @@ CHAT = Source(
     ChatCreateParams,
     replies.CHAT,
     chunk=replies.CHAT_CHUNK,
+    route="chat",
 )
 COMPLETIONS = Source(
     completions.Completions,
@@ -61,6 +65,7 @@ COMPLETIONS = Source(
     CompletionCreateParams,
     replies.COMPLETION,
     chunk=replies.COMPLETION_CHUNK,
+    route="completion",
 )
 EMBEDDINGS = Source(
     embeddings.Embeddings,

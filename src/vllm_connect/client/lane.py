@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import openai
 from openai import _base_client as sdk  # private, the same in 2.25 and 3.x
@@ -20,11 +20,12 @@ from openai._utils import maybe_transform
 from openai._utils._json import openapi_dumps
 
 from vllm_connect.client import replies
+from vllm_connect.client.assembly import Route
 from vllm_connect.client.forms import MODELS, Form, Source, form_of
 from vllm_connect.dispatch import KEY_GOES_HERE, Call
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts import only_base_model
-from vllm_connect.settings import Timers, timers
+from vllm_connect.settings import Timeouts, Timers, timers
 from vllm_connect.wire.exchange import Wanted
 from vllm_connect.wire.request import Head
 
@@ -35,6 +36,9 @@ OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "t
 ABSENT = (openai.Omit, openai.NotGiven)
 RAW_HEADER = "x-stainless-raw-response"
 RAW = {"X-Stainless-Raw-Response": "true"}
+# How a call travels, and how its answer is then wanted of the wire.
+_Travel = Literal["plain", "stream", "carried"]
+WANTED: Mapping[_Travel, Wanted] = {"plain": "whole", "stream": "events", "carried": "all events"}
 KEY_MARK = KEY_GOES_HERE.encode()
 # Heads kept per client: a caller with another timeout for every call must not fill the memory.
 MOST_HEADS = 64
@@ -93,7 +97,10 @@ class _Standing:
 
 @dataclass(slots=True)
 class Prepared:
-    """A call ready to leave; `answer` is the form in which its answer, or each event of it, is read."""
+    """A call ready to leave; `answer` is the form in which its answer, or each event of it, is read.
+
+    `carried` names the route of a plain call that travels as a stream.
+    """
 
     call: Call
     head: Head
@@ -103,6 +110,7 @@ class Prepared:
     answer: replies.Form[Any]
     is_raw: bool
     chose_model: bool
+    carried: Route | None = None
 
 
 class Lane:
@@ -111,7 +119,7 @@ class Lane:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._heads: dict[tuple[str, bool, str], tuple[Head, str]] = {}
-        self._standing: dict[tuple[Source, bool], _Standing] = {}
+        self._standing: dict[tuple[Source, _Travel], _Standing] = {}
         self._marks: tuple[Any, ...] = (None,) * 8
         self._wire: Any = None
 
@@ -143,34 +151,44 @@ class Lane:
         if source.own_encoding is not None and type(parameters.get("encoding_format", openai.omit)) in ABSENT:
             parameters = {**parameters, "encoding_format": "base64"}
             answer = source.own_encoding
-        try:
-            names = sorted(parameters, key=form.order.__getitem__)
-        except KeyError:
-            return None  # a parameter that the SDK does not know, which it says best itself
-        body = {name: value for name in names if type(value := parameters[name]) not in ABSENT}
-        stream = body.get("stream")
-        if source.needed not in body or not (stream is None or stream is True or stream is False):
+        body = _body(source, form, parameters)
+        if body is None:
             return None
+        stream = body.get("stream")
         extra = options.get("extra_body")
         chose_model = self._choose_model(body, extra)
         encoded = None if chose_model is None else _encoded(body, extra, source)
         if encoded is None:
             return None
-        streamed = stream is True
-        if streamed and source.chunk is not None:
+        travel: _Travel = "stream" if stream is True else "plain"
+        is_raw = options is not NO_OPTIONS and options.get("extra_headers") == RAW
+        if stream is True and source.chunk is not None:
             answer = source.chunk
+        elif source.route is not None and not is_raw:
+            carried = self._carried(source, body, extra)
+            if carried is not None:
+                travel, encoded = "carried", carried
         client = self._client
-        standing = self._of(source, form, options, streamed=streamed)
+        standing = self._of(source, form, options, travel)
         return Prepared(
-            Call(standing.timers, client.max_retries, streamed, client._credentials, client._clock()),
+            Call(standing.timers, client.max_retries, stream is True, client._credentials, client._clock()),
             standing.head,
             standing.url,
             encoded,
-            "events" if streamed else "whole",
+            WANTED[travel],
             answer,
-            options is not NO_OPTIONS and options.get("extra_headers") == RAW,
+            is_raw,
             chose_model is True,
+            source.route if travel == "carried" else None,
         )
+
+    def _carried(self, source: Source, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bytes | None:
+        """Return the body of the stream that a plain call travels as, None where it stays plain."""
+        client = self._client
+        assert source.route is not None
+        asked = _merged(body, extra) if extra else body
+        streamed = client._catalogue.carriage.carried(client._settings.long_calls, source.route, asked)
+        return None if streamed is None else _encoded(streamed, None, source)
 
     def prepared_list(self, options: dict[str, Any], answer: replies.Form[Any]) -> Prepared | None:
         """Return a call for the list of models, None where the SDK's own path must take it."""
@@ -180,7 +198,7 @@ class Lane:
         if options.get("extra_headers") == RAW or not _are_plain(options):
             return None
         client = self._client
-        standing = self._of(MODELS, form, options or NO_OPTIONS, streamed=False)
+        standing = self._of(MODELS, form, options or NO_OPTIONS, "plain")
         call = Call(standing.timers, client.max_retries, False, client._credentials, client._clock())
         return Prepared(call, standing.head, standing.url, b"", "whole", answer, False, False)
 
@@ -238,21 +256,22 @@ class Lane:
         self._heads.clear()
         self._standing.clear()
 
-    def _of(self, source: Source, form: Form, options: Mapping[str, Any], *, streamed: bool) -> _Standing:
+    def _of(self, source: Source, form: Form, options: Mapping[str, Any], travel: _Travel) -> _Standing:
         """Return head and timers of a call: those of all such calls, unless it has options of its own."""
         if options is not NO_OPTIONS:
-            return self._standing_with(form, options, streamed=streamed)
-        standing = self._standing.get((source, streamed))
+            return self._standing_with(form, options, travel)
+        standing = self._standing.get((source, travel))
         if standing is None:
-            standing = self._standing_with(form, options, streamed=streamed)
-            self._standing[source, streamed] = standing
+            standing = self._standing[source, travel] = self._standing_with(form, options, travel)
         return standing
 
-    def _standing_with(self, form: Form, options: Mapping[str, Any], *, streamed: bool) -> _Standing:
+    def _standing_with(self, form: Form, options: Mapping[str, Any], travel: _Travel) -> _Standing:
         setting = options.get("timeouts")
         if setting is None:
             setting = self._client._timeout_setting(options.get("timeout", openai.NOT_GIVEN))
-        return _Standing(*self._head(form, options), timers(setting, streamed=streamed))
+        # Named timers see into a plain call that is carried; a number stays what it is: the time of the whole.
+        is_watched = travel == "stream" or (travel == "carried" and isinstance(setting, Timeouts))
+        return _Standing(*self._head(form, options), timers(setting, streamed=is_watched))
 
     def _head(self, form: Form, options: Mapping[str, Any]) -> tuple[Head, str]:
         """Return the head of a request and its URL; the SDK makes the first of each kind."""
@@ -295,6 +314,19 @@ class Lane:
         target = route.request_target(request.url.raw_path.decode("ascii")).encode("ascii")
         head = Head(request.method, target, request.headers.raw, key_mark=KEY_MARK, hidden=hidden)
         return head, str(request.url)
+
+
+def _body(source: Source, form: Form, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the parameters in the order of the SDK's body, None where the SDK says best what is wrong with them."""
+    try:
+        names = sorted(parameters, key=form.order.__getitem__)
+    except KeyError:
+        return None
+    body = {name: value for name in names if type(value := parameters[name]) not in ABSENT}
+    stream = body.get("stream")
+    if source.needed not in body or not (stream is None or stream is True or stream is False):
+        return None
+    return body
 
 
 def _are_plain(options: dict[str, Any]) -> bool:

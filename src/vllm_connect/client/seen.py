@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["Seen"]
+
+T = TypeVar("T")
 
 FIRST_ERROR_STATUS = 400
 FIRST_REDIRECT = 300
@@ -73,18 +76,26 @@ class Seen:
         error: Exception = client._make_status_error_from_response(response)
         return error
 
-    def read(self, read: Callable[[bytes], Any], body: bytes) -> Any:
+    def read(self, read: Callable[[T], Any], said: T) -> Any:
         """Return what an answer says, in the SDK's own type; raises for what is none."""
         try:
-            return read(body)
+            return read(said)
         except ErrorInAnswer as error:
             raise self.error_within(error) from None
         except NotAnAnswer as error:
             raise self.invalid(str(error)) from None
 
     def error_within(self, error: ErrorInAnswer) -> Exception:
-        """Return the error that a server put where an answer was due; as the SDK tells those of streams."""
+        """Return the error that a server put where an answer was due; as the SDK tells those of streams.
+
+        In a plain call that was carried as one it is the error that the call would have got.
+        """
         said = error.error
+        if self.prepared.carried is not None and error.status is not None:
+            body = json.dumps({"error": said}).encode()
+            response = self.client._client.http.Response(error.status, content=body, request=self.request())
+            as_plain: Exception = self.client._make_status_error_from_response(response)
+            return as_plain
         message = said.get("message") if isinstance(said, dict) else said
         if not isinstance(message, str) or not message:
             message = "An error occurred during streaming"

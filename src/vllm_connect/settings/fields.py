@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = ["FIELDS", "KEY_FIELDS", "PROFILE_TABLE", "VARIABLES", "Field", "Variable"]
 
+LONG_CALLS = ("auto", "stream", "plain")
 WIRES = ("own", "sdk")
 
 
@@ -60,6 +61,7 @@ FIELDS: Mapping[str, Field] = {
     "model_aliases": Field('a table of names, such as { "gpt-4o" = "qwen" }', _texts),
     "timeouts": Field("a table of seconds, such as { first_token = 300 }", _table),
     "limits": Field("a table of numbers, such as { event = 33554432 }", _table),
+    "long_calls": Field('"auto", "stream" or "plain"', lambda value: value in LONG_CALLS),
     "wire": Field('"own" or "sdk"', _wire),
     "tls": Field('a table, such as { ca = "ca.pem" }', _table),
     "api_key": Field("the key as a string", _text),

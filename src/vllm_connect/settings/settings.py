@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 
@@ -43,7 +43,8 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
-    wire: str = "own"
+    long_calls: Literal["auto", "stream", "plain"] = "auto"
+    wire: Literal["own", "sdk"] = "own"
     allow_insecure_key: bool = False
     use_openai_api_key: bool = False
     profile: str | None = None
@@ -123,7 +124,7 @@ def merge(
     sources = layers(arguments, environ, files)
     merged = _Merged()
     address = merged.first(sources, "base_url")
-    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key", "wire"):
+    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key", "long_calls", "wire"):
         merged.first(sources, name)
     _check_wire(merged.values.get("wire"), merged.origins.get("wire", ""))
     merged.values["endpoint"] = endpoint = _endpoint(merged.values.pop("base_url"), address.place("base_url"))
