@@ -31,6 +31,65 @@ def generator(client: Any) -> Any:
     return client.chat.completions.create(model=MODEL, messages=(message for message in MESSAGES))
 
 
+# Every parameter of openai 2.25, in an order that is not the SDK's.
+EVERY_CHAT_PARAMETER: dict[str, Any] = {
+    "web_search_options": {"search_context_size": "low"},
+    "verbosity": "low",
+    "user": "u",
+    "top_p": 1,
+    "top_logprobs": 2,
+    "tools": ({"type": "function", "function": {"name": "f"}},),
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "temperature": 1e-7,
+    "stream_options": {"include_usage": True},
+    "stream": True,
+    "store": False,
+    "stop": ["a", "\n"],
+    "service_tier": "auto",
+    "seed": 2**40,
+    "safety_identifier": "s",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
+    "reasoning_effort": "low",
+    "prompt_cache_retention": None,
+    "prompt_cache_key": "k",
+    "presence_penalty": -0.5,
+    "prediction": {"type": "content", "content": "c"},
+    "parallel_tool_calls": True,
+    "n": 2,
+    "modalities": ["text"],
+    "metadata": {"key": "value"},
+    "max_tokens": 5,
+    "max_completion_tokens": 6,
+    "logprobs": True,
+    "logit_bias": {"50256": -100},
+    "functions": [{"name": "f"}],
+    "function_call": "none",
+    "frequency_penalty": 0.25,
+    "audio": {"voice": "alloy", "format": "wav"},
+    "model": MODEL,
+    "messages": MESSAGES,
+}
+
+
+def parts(client: Any) -> Any:
+    """Give contents of parts, and a tool's answer in the history."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    return client.chat.completions.create(
+        model=MODEL,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "x"},
+                    {"type": "image_url", "image_url": {"url": "data:,"}},
+                ],
+            },
+            {"role": "assistant", "content": None, "tool_calls": (call,)},
+            {"role": "tool", "tool_call_id": "c", "content": "{}"},
+        ],
+    )
+
+
 CALLS: dict[str, Callable[[Any], Any]] = {
     "chat": lambda client: client.chat.completions.create(**CHAT),
     "chat, streamed": lambda client: client.chat.completions.create(
@@ -57,11 +116,41 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "chat, no authorization": lambda client: client.chat.completions.create(
         **CHAT, extra_headers={"Authorization": openai.omit}
     ),
+    "chat, everything": lambda client: client.chat.completions.create(**EVERY_CHAT_PARAMETER),
+    "chat, parts": parts,
+    "chat, omitted by the body": lambda client: client.chat.completions.create(
+        **CHAT, n=2, extra_body={"n": openai.omit, "model": "other", "messages": []}
+    ),
+    "chat, a timeout of a whole number": lambda client: client.chat.completions.create(**CHAT, timeout=5.0),
     "chat, raw": lambda client: client.chat.completions.with_raw_response.create(**CHAT),
     "completions": lambda client: client.completions.create(
         model=MODEL, prompt=["a", "b"], max_tokens=3, logprobs=None
     ),
     "completions, token ids": lambda client: client.completions.create(model=MODEL, prompt=[1, 2, 3]),
+    "completions, everything": lambda client: client.completions.create(
+        user="u",
+        top_p=1,
+        temperature=0.5,
+        suffix="s",
+        stop="x",
+        seed=1,
+        n=1,
+        max_tokens=1,
+        logprobs=1,
+        logit_bias={"1": 2},
+        frequency_penalty=1,
+        presence_penalty=1,
+        echo=True,
+        best_of=1,
+        prompt=[[1, 2], [3]],
+        model=MODEL,
+    ),
+    "embeddings, everything": lambda client: client.embeddings.create(
+        user="u", encoding_format="base64", dimensions=8, model=MODEL, input=[[1, 2], [3]]
+    ),
+    "models, with extras": lambda client: client.models.list(
+        extra_query={"a": "b"}, extra_headers={"X-A": "b"}, timeout=3
+    ),
     "embeddings": lambda client: client.embeddings.create(model=MODEL, input="text"),
     "embeddings, floats": lambda client: client.embeddings.create(
         model=MODEL, input=["a"], encoding_format="float"

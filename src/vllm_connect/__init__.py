@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from vllm_connect.client import AsyncOpenAI, OpenAI
     from vllm_connect.endpoint import Tls
     from vllm_connect.errors import (
+        AnswerTooLarge,
         DeadlineExceeded,
         EndpointError,
+        InvalidAnswer,
         KeyRefused,
         KeyRejected,
         ModelNotChosen,
@@ -32,8 +34,10 @@ _HOMES = {
     "client": ("AsyncOpenAI", "OpenAI"),
     "endpoint": ("Tls",),
     "errors": (
+        "AnswerTooLarge",
         "DeadlineExceeded",
         "EndpointError",
+        "InvalidAnswer",
         "KeyRefused",
         "KeyRejected",
         "ModelNotChosen",
@@ -47,9 +51,11 @@ _HOMES = {
 }
 
 __all__ = [  # the names above, by the module they live in
+    "AnswerTooLarge",
     "AsyncOpenAI",
     "DeadlineExceeded",
     "EndpointError",
+    "InvalidAnswer",
     "KeyRefused",
     "KeyRejected",
     "Limits",

@@ -41,6 +41,7 @@ __all__ = [
     "ErrorInAnswer",
     "Form",
     "NotAnAnswer",
+    "parsed",
     "reader",
 ]
 
@@ -95,7 +96,8 @@ class _Completion(Completion):
 
 
 class _Embedding(Embedding):
-    embedding: list[_Float]
+    # A text where the caller asked for base64.
+    embedding: Annotated[str | list[_Float], pydantic.Field(union_mode="left_to_right")]  # type: ignore[assignment]
 
 
 class _Embeddings(CreateEmbeddingResponse):
@@ -277,7 +279,7 @@ def reader(form: Form[M]) -> Callable[[bytes], M]:
             extra = answer.__pydantic_extra__
             if not (
                 (extra and "error" in extra)
-                or ((_N in body or _I in body) and _names_no_number(body))
+                or ((_N in body or _I in body) and _mentions_no_number(body))
                 or not (may_be_empty or getattr(answer, items))
             ):
                 if extra:
@@ -291,8 +293,8 @@ def reader(form: Form[M]) -> Callable[[bytes], M]:
     return read
 
 
-def _names_no_number(body: bytes) -> bool:
-    """Whether NaN or Infinity stands somewhere, as a number or in a text."""
+def _mentions_no_number(body: bytes) -> bool:
+    """Whether NaN or Infinity stands somewhere: as a number, or in a text."""
     return body.find(b"NaN") >= 0 or body.find(b"Infinity") >= 0
 
 
@@ -301,11 +303,7 @@ def _names_no_number(body: bytes) -> bool:
 
 def _construct(form: Form[M], body: bytes) -> M:
     """Return what the SDK makes of an answer, after a look at whether it is one."""
-    data = _parsed(body)
-    if data.get("error"):
-        raise ErrorInAnswer(data["error"])
-    if data.get("object") == "error":  # of vLLM before 0.10.1: the error is the whole
-        raise ErrorInAnswer(data)
+    data = parsed(body)
     _check_items(form, data)
     try:
         answer = form.kind.construct(**data)
@@ -319,7 +317,8 @@ def _construct(form: Form[M], body: bytes) -> M:
     return answer
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
+    """Return the object that a body or an event's payload holds; raises as a `reader` does."""
     if not body.strip():
         raise NotAnAnswer("it is empty")
     try:
@@ -336,6 +335,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
         raise NotAnAnswer("it is nested too deeply") from error
     if not isinstance(data, dict):
         raise NotAnAnswer("it is JSON, but no object")
+    if data.get("error"):
+        raise ErrorInAnswer(data["error"])
+    if data.get("object") == "error":  # of vLLM before 0.10.1: the error is the whole
+        raise ErrorInAnswer(data)
     return data
 
 
