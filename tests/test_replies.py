@@ -14,7 +14,8 @@ from tests.sdk_reading import difference, sdk_reading
 from vllm_connect.client import replies
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, reader
 
-EXCHANGES = [*recorded(), *odd()]
+ERRORS = [exchange for exchange in recorded() if exchange.form == "ERROR"]
+EXCHANGES = [exchange for exchange in (*recorded(), *odd()) if exchange.form != "ERROR"]
 
 
 def read(form: str, body: bytes) -> Any:
@@ -24,8 +25,6 @@ def read(form: str, body: bytes) -> Any:
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_equal_to_the_sdk(exchange: Exchange) -> None:
     """Whatever vLLM sends, and what is odd but an answer, becomes the very objects that the SDK makes."""
-    if exchange.form == "ERROR":
-        pytest.skip("an error's body")
     for body in exchange.bodies:
         ours, theirs = read(exchange.form, body), sdk_reading(exchange.form, body)
         assert difference(ours, theirs) is None, body
@@ -136,6 +135,15 @@ def test_error_in_the_place_of_an_answer(form: str, body: Any, error: Any, statu
         said = caught.value.error
         assert {**said, **error} == said if isinstance(error, dict) else said == error  # type: ignore[dict-item]
         assert caught.value.status == status
+
+
+@pytest.mark.parametrize("exchange", ERRORS, ids=lambda exchange: exchange.name)
+def test_recorded_errors(exchange: Exchange) -> None:
+    """The errors of vLLM, in a body or in a stream, are raised with what the server said."""
+    for body in exchange.bodies:
+        with pytest.raises(ErrorInAnswer) as caught:
+            read("CHAT", body)
+        assert caught.value.error == json.loads(body)["error"]
 
 
 # -- mutations
