@@ -145,6 +145,8 @@ class _Pool:
         if self._until_loop_ends is None:
             self._until_loop_ends = _closing(self.idle)
             await anext(self._until_loop_ends)
+        # An address that is written as a number is judged before anything happens: a proxy would hide it later.
+        self._judge(self._route.endpoint.host)
         connect = None if timers.connect is None else now + timers.connect
         due = deadline if connect is None else min(connect, deadline)
         try:
