@@ -177,7 +177,7 @@ def test_raw_response(caller: Caller, server: Simulator) -> None:
     parsed = raw.parse()
     assert raw.parse() is parsed
     assert parsed.id in raw.text
-    assert raw.parse(to=dict)["id"] == parsed.id
+    assert raw.parse(to=dict[str, Any])["id"] == parsed.id
     assert str(raw.url) == f"{server.url}/chat/completions"
     assert KEY not in f"{vars(raw)} {raw!r}"
 
