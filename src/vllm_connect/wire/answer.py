@@ -91,10 +91,17 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> None:
         """Read bytes as they came."""
-        self._read += len(data)
         parser = self._parser
         if parser is None:
             return
+        room = len(data) if self.has_head else self._limits.header_bytes - self._read
+        if len(data) > room:
+            # A head is measured by the bytes up to its end, interim answers included, however they are cut.
+            self.feed(data[:room])
+            if not self.has_head:
+                raise AnswerTooLarge("header_bytes", self._limits.header_bytes)
+            data = data[room:]
+        self._read += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -104,10 +111,7 @@ class AnswerReader:
                 raise AnswerMalformed(_reason(error, has_head=self.has_head)) from None
             # The answer is whole; what follows it is not ours, and the connection not to be used again.
             self.has_excess = True
-        if not self.has_head:
-            if self._read > self._limits.header_bytes:
-                raise AnswerTooLarge("header_bytes", self._limits.header_bytes)
-        elif len(self._pieces) > MANY_PIECES and not self.is_complete:
+        if len(self._pieces) > MANY_PIECES and not self.is_complete:
             self._gathered += b"".join(self._pieces)
             self._pieces.clear()
 
@@ -164,8 +168,6 @@ class AnswerReader:
             return
         if len(self.headers) > self._limits.headers:
             raise AnswerTooLarge("headers", self._limits.headers)
-        if self._read > self._limits.header_bytes:
-            self._measure_head()
         self.status = status
         self.fields = {name.lower(): value for name, value in self.headers}
         self.has_head = True
@@ -182,11 +184,6 @@ class AnswerReader:
         self._own_pieces = len(self._pieces)
         # The parser knows this here and nowhere else.
         self.is_reusable = self._parser.should_keep_alive()
-
-    def _measure_head(self) -> None:
-        """Refuse a long head that came in one piece with its body."""
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.header_bytes:
-            raise AnswerTooLarge("header_bytes", self._limits.header_bytes)
 
 
 def _reason(error: Exception, *, has_head: bool) -> str:

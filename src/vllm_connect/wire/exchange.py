@@ -83,16 +83,20 @@ class Exchange:
         """Take bytes from the connection; what is wrong with them becomes this exchange's failure."""
         reader = self._reader
         try:
-            reader.feed(data)
-            if reader.has_head:
-                sort = self._sort
-                if sort is None:
-                    sort = self._begin_body()
-                sort()
+            try:
+                reader.feed(data)
+            finally:
+                # What came before a fault is read, whether or not it came in a piece of its own.
+                if reader.has_head:
+                    sort = self._sort
+                    if sort is None:
+                        sort = self._begin_body()
+                    sort()
         except WireFailure as failure:
             self.fail(failure)
         except EventTooLarge as error:
-            self.unread.extend(error.before)
+            if self.wanted == "events":
+                self.unread.extend(error.before)
             self.fail(AnswerTooLarge("event", self._limits.event))
 
     def end(self) -> None:
@@ -262,10 +266,10 @@ class Exchange:
         """Queue bytes as they came; what resets a token timer is the same as for events."""
         piece = self._piece()
         if piece:
-            if self._events is None or self._events.feed(piece):
-                self.has_news = True
             self.unread.append(piece)
             self._unread_bytes += len(piece)
+            if self._events is None or self._events.feed(piece):
+                self.has_news = True
         if self._reader.is_complete:
             self.is_done = True
 

@@ -1,0 +1,1 @@
+"""Long proofs: not part of the test suite, run by `./dev proof NAME`."""
