@@ -124,9 +124,10 @@ class _Pool:
 
     async def take(self, timers: Timers, deadline: float, *, is_fresh: bool = False) -> _Connection:
         """Return a connection, an idle one unless it must be fresh; raises NoPlace where none becomes free."""
-        if self._in_use >= self.limits.connections:
+        if self._in_use < self.limits.connections:
+            self._in_use += 1
+        else:
             await self._wait_for_place(deadline)
-        self._in_use += 1
         idle = self.idle
         now = self.clock()
         while idle and not is_fresh:
@@ -172,7 +173,7 @@ class _Pool:
             raise NoPlace from None
         except BaseException:
             if place.done() and not place.cancelled():
-                self._give_place(was_taken=False)
+                self._give_place()
             raise
 
     def put(self, connection: _Connection) -> None:
@@ -189,14 +190,14 @@ class _Pool:
         connection.abort()
         self._give_place()
 
-    def _give_place(self, *, was_taken: bool = True) -> None:
-        if was_taken:
-            self._in_use -= 1
+    def _give_place(self) -> None:
+        """Hand a place to who waits longest, or count it free: a newcomer does not come first."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
                 place.set_result(None)
                 return
+        self._in_use -= 1
 
     async def aclose(self) -> None:
         for exchange in tuple(self.sweep.busy):
@@ -259,7 +260,9 @@ class _Sweep:
         for exchange in tuple(self.busy):
             if exchange.check_timers(now):
                 exchange.tell()
-            soonest = min(soonest, max(exchange.timing.earliest, now + 0.001))
+                exchange.close()
+            else:
+                soonest = min(soonest, exchange.timing.earliest)
         idle = self.idle
         while idle and not idle[0].is_young(now):
             idle.popleft().abort()
@@ -350,6 +353,7 @@ class _Connection(asyncio.Protocol):
             self.transport.write(request.ending)
         except Exception as error:  # noqa: BLE001 - the caller's own iterator: whatever it raises is told to him
             exchange.fail(error)
+            self.finish(exchange)
             exchange.tell()
 
     # -- called by the loop
@@ -363,10 +367,15 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         exchange.take_in(data)
-        if exchange.wants_pause and not exchange.is_paused and not exchange.is_done:
+        if exchange.is_done:
+            # What is unread is the exchange's; the connection need not wait for its reader.
+            self.finish(exchange)
+            exchange.tell()
+            return
+        if exchange.wants_pause and not exchange.is_paused:
             exchange.is_paused = True
             self.transport.pause_reading()
-        if exchange.unread or exchange.is_done or exchange.answer is not None:
+        if exchange.unread or exchange.answer is not None:
             exchange.tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -380,6 +389,7 @@ class _Connection(asyncio.Protocol):
         if exc is not None:
             exchange.fail(exc)
         exchange.end()
+        self.finish(exchange)
         exchange.tell()
 
     def pause_writing(self) -> None:
@@ -409,23 +419,20 @@ class AsyncExchange(Exchange):
         self.sending: asyncio.Task[None] | None = None
 
     async def answered(self) -> None:
-        """Wait for the answer; raises what prevents it. One that is complete gives its connection back."""
+        """Wait for the answer; raises what prevents it."""
         while self.answer is None and not self.is_done:
             await self._news()
-        if self.is_done and not (self.is_stream and self.unread):
-            self.close()
         if self.answer is None:
             assert self.failure is not None
             raise self.failure
 
     async def more(self) -> bool:
         """Wait for something unread; return False at the end, raise what ended it too early."""
-        if self.is_paused:
+        if self.is_paused and not self.is_done:
             self._connection.transport.resume_reading()
         self.resume()
         while not self.unread:
             if self.is_done:
-                self.close()
                 if self.failure is not None:
                     raise self.failure
                 return False
