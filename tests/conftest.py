@@ -25,6 +25,8 @@ DEVELOPERS_OWN = (
     "NO_PROXY",
     "XDG_CONFIG",
 )
+# What the suite is run over; our own wire without a word.
+WIRE = os.environ.get("DEV_WIRE")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,8 @@ def _clean_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.upper().startswith(DEVELOPERS_OWN):
             monkeypatch.delenv(name)
+    if WIRE is not None:
+        monkeypatch.setenv("VLLMCONNECT_WIRE", WIRE)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
