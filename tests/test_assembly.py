@@ -80,21 +80,34 @@ def test_cut_anywhere(order: list[int], data: st.DataObject) -> None:
     assert ends == assembly.finish_reasons == {n: "stop" if n in order[:3] else None for n in whole}
 
 
+OPENING = {"role": "assistant", "content": ""}
+REASONS = {"completion_tokens_details": {"reasoning_tokens": 1}}
+
+
 @pytest.mark.parametrize(
-    ("deltas", "content", "reasoning"),
+    ("deltas", "usage", "content", "reasoning"),
     [
-        ([{"role": "assistant", "content": ""}], None, None),
-        ([{"role": "assistant", "content": ""}, {"content": ""}], "", None),
-        ([{"role": "assistant", "content": ""}, {"reasoning": "a"}, {"reasoning": "b"}, {}], None, "ab"),
-        ([{"reasoning": "a"}, {"reasoning": "b", "content": "c"}, {"content": "d"}], "cd", "ab"),
-        ([{"role": "assistant", "content": "x"}, {"content": None}], "x", None),
+        ([OPENING, {}], {}, "", None),
+        ([OPENING, {"content": ""}], {}, "", None),
+        ([OPENING, {}], REASONS, None, None),
+        ([OPENING, {"reasoning": "a"}, {"reasoning": "b"}, {}], REASONS, None, "ab"),
+        (
+            [OPENING, {"reasoning": "a"}, {"reasoning": "b", "content": "c"}, {"content": "d"}],
+            REASONS,
+            "cd",
+            "ab",
+        ),
+        ([{"role": "assistant", "content": "x"}, {"content": None}], {}, "x", None),
     ],
     ids=str,
 )
-def test_content_and_reasoning(deltas: list[Any], content: str | None, reasoning: str | None) -> None:
-    """A content that no event brought is null, as in a plain answer; the empty one that opens a stream is none."""
+def test_content_and_reasoning(
+    deltas: list[Any], usage: dict[str, Any], content: str | None, reasoning: str | None
+) -> None:
+    """A content of which no event told is null where reasoning is parsed, else empty, as in a plain answer."""
     payloads = [chunk({"index": 0, "delta": delta}) for delta in deltas]
-    message = reader(CHAT)(assembled("chat", payloads)).choices[0].message
+    whole = reader(CHAT)(assembled("chat", [*payloads, chunk(usage=usage)]))
+    message = whole.choices[0].message
     assert (message.content, message.reasoning) == (content, reasoning)
 
 

@@ -181,9 +181,8 @@ class Assembly:
         """Return the body of the plain answer."""
         whole = {**self._named, "object": self._shape.object}
         whole["choices"] = [self._choice(self._choices[index]) for index in sorted(self._choices)]
-        if isinstance(usage := whole.get("usage"), dict):
-            whole["usage"] = _named(usage, _USAGE)
-            _name_inside(whole["usage"], "prompt_tokens_details", _PROMPT_TOKENS)
+        _name_inside(whole, "usage", _USAGE)
+        _name_inside(whole.get("usage"), "prompt_tokens_details", _PROMPT_TOKENS)
         _name_inside(whole, "metrics", _METRICS)
         return json.dumps(_named(whole, self._shape.answer)).encode()
 
@@ -194,7 +193,15 @@ class Assembly:
         delta = choice.pop("delta", {})
         if not isinstance(delta, dict) or "tool_calls" in delta:
             raise NotAnAnswer("one of its messages is not made of text")
-        return _named({**choice, "message": _named(_joined(delta), _MESSAGE)}, self._shape.choice)
+        message = {"content": self._silence, **_joined(delta)}
+        return _named({**choice, "message": _named(message, _MESSAGE)}, self._shape.choice)
+
+    @property
+    def _silence(self) -> str | None:
+        """The content of a plain answer that says nothing: null where reasoning is parsed, an empty text elsewhere."""
+        usage = self._named.get("usage")
+        counts_reasoning = isinstance(usage, dict) and usage.get("completion_tokens_details") is not None
+        return None if counts_reasoning else ""
 
 
 class _Pieces(list[str]):
@@ -230,6 +237,6 @@ def _named(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {**{name: values.get(name) for name in names}, **values}
 
 
-def _name_inside(whole: dict[str, Any], name: str, names: Iterable[str]) -> None:
-    if isinstance(whole.get(name), dict):
+def _name_inside(whole: Any, name: str, names: Iterable[str]) -> None:
+    if isinstance(whole, dict) and isinstance(whole.get(name), dict):
         whole[name] = _named(whole[name], names)
