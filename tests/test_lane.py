@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from typing import Any
 
 import openai
@@ -82,19 +83,50 @@ def test_hooks_of_a_subclass_are_called(server: Simulator, sent_by_the_sdk: Any)
     assert sent_by_the_sdk() == 1
 
 
-def test_a_patched_create_is_called(
-    server: Simulator, sent_by_the_sdk: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tracers replace `create` of the SDK's classes: our call goes through theirs, and back to the lane after."""
-    seen = []
-    original = sdk_completions.Completions.create
+class Proxy:
+    """What wrapt puts in a function's place: equal to it in every respect but its type."""
 
-    def traced(self: Any, *arguments: Any, **parameters: Any) -> Any:
+    def __init__(self, wrapped: Callable[..., Any], seen: list[str]) -> None:
+        self._wrapped = wrapped
+        self._seen = seen
+
+    def __eq__(self, other: object) -> bool:
+        return self._wrapped == other
+
+    def __hash__(self) -> int:
+        return hash(self._wrapped)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else partial(self, instance)
+
+    def __call__(self, instance: Any, **parameters: Any) -> Any:
+        self._seen.append(parameters["model"])
+        return self._wrapped(instance, **parameters)
+
+
+def patch_by_function(wrapped: Callable[..., Any], seen: list[str]) -> Callable[..., Any]:
+    @wraps(wrapped)
+    def traced(self: Any, **parameters: Any) -> Any:
         seen.append(parameters["model"])
-        return original(self, *arguments, **parameters)
+        return wrapped(self, **parameters)
 
+    return traced
+
+
+@pytest.mark.parametrize("patch", [patch_by_function, Proxy])
+def test_a_patched_create_is_called(
+    server: Simulator, sent_by_the_sdk: Any, monkeypatch: pytest.MonkeyPatch, patch: Any
+) -> None:
+    """Tracers replace `create` of the SDK's classes, at any time: our call goes through theirs, and only then."""
+    seen: list[str] = []
     with OpenAI(base_url=server.url, api_key=KEY) as client, monkeypatch.context() as patched:
-        patched.setattr(sdk_completions.Completions, "create", traced)
+        client.chat.completions.create(**CHAT)
+        patched.setattr(
+            sdk_completions.Completions, "create", patch(sdk_completions.Completions.create, seen)
+        )
         client.chat.completions.create(**CHAT)
         patched.undo()
         client.chat.completions.create(**CHAT)
