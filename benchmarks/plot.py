@@ -19,7 +19,7 @@ def svg(results: Sequence[Result], caption: str) -> str:
     """Draw the scenarios that have a CPU figure, in the order of the table."""
     shown = [result for result in results if "cpu_us" in result.medians["ours"]]
     values = [figures["cpu_us"] for result in shown for figures in result.medians.values()]
-    scale = _Scale(values)
+    scale = _Scale(values or [1.0])
     bottom = _TOP + sum(len(result.medians) * _BAR + _GAP for result in shown)
     width, height = _LEFT + _WIDTH + _RIGHT, bottom + 52
     parts = [

@@ -18,6 +18,7 @@ _FIGURES: Final = {
     "import_ms": "ms CPU to import",
     "client_ms": "ms CPU to import and make a client",
     "growth_mb": "MB more after warm-up",
+    "connections": "connections at most",
     "garbage": "objects a call that only the collector frees",
     "more_descriptors": "descriptors more after warm-up",
 }

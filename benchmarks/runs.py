@@ -30,7 +30,7 @@ _ENVIRONMENT: Final = {
 
 
 class MeasurementFailed(RuntimeError):
-    """A figure would not mean anything: a run failed, answers differ, or a client opened too many connections."""
+    """A figure would not mean anything: a run failed, answers differ, or ours opened too many connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,7 @@ def measured(scenario: Scenario, responder: Responder, *, rounds: int) -> Result
         for side in scenario.sides:
             responder.settle()
             found = _run(scenario, side, responder.server)
-            _check_connections(scenario, side, responder.count()["most"])
-            by_side[side].append(found["figures"])
+            by_side[side].append(found["figures"] | _connections(scenario, side, responder.count()["most"]))
             outputs[side] = found["output"]
         if outputs["openai"] != outputs["ours"]:
             raise MeasurementFailed(_difference(scenario, outputs["openai"], outputs["ours"]))
@@ -115,11 +114,13 @@ def _run(scenario: Scenario, side: Side, server: Server) -> dict[str, Any]:
     return found
 
 
-def _check_connections(scenario: Scenario, side: Side, most: int) -> None:
-    if most > scenario.connections:
+def _connections(scenario: Scenario, side: Side, most: int) -> dict[str, float]:
+    # Of openai they are only told: httpx closes what it keeps beyond 100, and opens anew before the end has arrived.
+    if most > scenario.connections and side == "ours":
         raise MeasurementFailed(
-            f"{scenario.name}: {side} had {most} connections open for {scenario.connections} at once."
+            f"{scenario.name}: ours had {most} connections open for {scenario.connections} at once."
         )
+    return {"connections": most} if scenario.connections else {}
 
 
 def _difference(scenario: Scenario, theirs: str, ours: str) -> str:
