@@ -46,6 +46,12 @@ def _address_from(settings: Settings) -> str:
     return named.get(origin, f"The address is from {origin}.")
 
 
+def _other_protocol(settings: Settings) -> str:
+    if settings.endpoint.scheme == "http":
+        return "The server went away, or it speaks TLS there; then write https:// in place of http://."
+    return "The server went away, or it wants a client certificate: tls=Tls(client_cert='client.pem')."
+
+
 _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     (
         "connection refused",
@@ -66,20 +72,18 @@ _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
         lambda _settings: "For a private authority give its certificate: tls=Tls(ca='ca.pem').",
     ),
     (
+        "CERTIFICATE_REQUIRED",
+        lambda _settings: "The server wants a client certificate: tls=Tls(client_cert='client.pem').",
+    ),
+    (
         "TLS failed",
         lambda settings: (
             f"The server may speak plain http there; then write http:// in place of https://. "
             f"{_address_from(settings)}"
         ),
     ),
-    (
-        "does not speak HTTP",
-        lambda settings: (
-            "The server went away, or it speaks TLS there; then write https:// in place of http://."
-            if settings.endpoint.scheme == "http"
-            else "The server went away, or it wants a client certificate: tls=Tls(client_cert='client.pem')."
-        ),
-    ),
+    ("does not speak HTTP", _other_protocol),
+    ("closed the connection without an answer", _other_protocol),
 )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import select
 import socket
+import ssl
 import threading
 import time
 import weakref
@@ -282,7 +283,7 @@ class BlockingExchange(Exchange):
             self._expire()
             return
         except OSError as error:
-            if self.has_begun:
+            if self.has_begun or isinstance(error, ssl.SSLError):
                 self.fail(error)
             self.end()
             return
