@@ -22,9 +22,12 @@ Wanted = Literal["whole", "events", "all events", "pieces"]
 # The end mark of a stream (OpenAI reference, "Streaming"); with anything behind it, it is none.
 END_MARK = b"[DONE]"
 
+COMPRESSION_CUT = "its compressed body ends too early"
 FIRST_ERROR_STATUS = 300
 # What a whole answer leaves unread: a deque of its own would be the largest part of an exchange.
 NOTHING: deque[bytes] = deque(maxlen=0)
+# What is no stream by its name; under any other, events are taken for what they are.
+NO_STREAM = (b"application/json", b"text/html")
 # More than this is not taken from the socket while nobody reads it.
 MOST_UNREAD = 256 * 1024
 
@@ -39,6 +42,7 @@ class Exchange:
     __slots__ = (
         "_coding",
         "_events",
+        "_handed_on",
         "_is_at_end",
         "_limits",
         "_reader",
@@ -152,6 +156,8 @@ class Exchange:
     @property
     def is_reusable(self) -> bool:
         """Whether the connection may carry another request."""
+        if self.failure is not None:  # what was not read of a bad answer would begin the next one
+            return False
         reader = self._reader
         return reader.is_complete and reader.is_reusable and not reader.has_excess and not self.is_truncated
 
@@ -164,10 +170,11 @@ class Exchange:
             self._coding = Decompression(coding)
         is_good = reader.status < FIRST_ERROR_STATUS
         if is_good and self.wanted == "pieces":
+            self._handed_on = 0
             if _is_event_stream(reader.fields):
                 self._events = EventDecoder(self._limits.event)
             return self._begin_stream(self._hand_on)
-        if is_good and self.wanted == "events" and _is_event_stream(reader.fields):
+        if is_good and self.wanted == "events" and not _is_no_stream(reader.fields):
             self._events = EventDecoder(self._limits.event)
             return self._begin_stream(self._cut_events)
         if is_good and self.wanted == "all events" and _is_event_stream(reader.fields):
@@ -207,7 +214,7 @@ class Exchange:
         if self._coding is not None:
             unfolded = self._coding.decode(body, self._most, "body")
             if not self._coding.is_complete:
-                raise AnswerCut("its compressed body ends too early")
+                raise AnswerCut(COMPRESSION_CUT)
             return unfolded
         raise AnswerTooLarge("body", self._limits.body)
 
@@ -231,7 +238,7 @@ class Exchange:
                 self.unread.extend(payloads)
                 self._unread_bytes += len(piece)
         if self._reader.is_complete:
-            self.is_done = True
+            self._end_stream()
 
     def _collect_events(self) -> None:
         """Keep the payloads of all events until their end mark, and the end of the answer that follows it."""
@@ -270,18 +277,32 @@ class Exchange:
             self._unread_bytes += len(piece)
             if self._events is None or self._events.feed(piece):
                 self.has_news = True
+            self._handed_on += len(piece)
+            if self._events is None and self._handed_on > self._limits.body:
+                raise AnswerTooLarge("body", self._limits.body)
         if self._reader.is_complete:
-            self.is_done = True
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        if self._coding is not None and not self._coding.is_complete:
+            raise AnswerCut(COMPRESSION_CUT)
+        self.is_done = True
 
     def _piece(self) -> bytes:
         piece = self._reader.take()
-        if self._coding is not None and piece:
-            return self._coding.decode(piece, self._limits.event, "event")
-        return piece
+        if self._coding is None or not piece:
+            return piece
+        if self._events is None:
+            return self._coding.decode(piece, self._limits.body, "body")
+        return self._coding.decode(piece, self._limits.event, "event")
 
     def _answer(self, body: bytes) -> Answer:
         reader = self._reader
         return Answer(reader.status, reader.headers, reader.fields, body)
+
+
+def _is_no_stream(fields: dict[bytes, bytes]) -> bool:
+    return fields.get(b"content-type", b"").lower().startswith(NO_STREAM)
 
 
 def _is_event_stream(fields: dict[bytes, bytes]) -> bool:
