@@ -9,6 +9,7 @@ openai.OpenAIError
 │   └── InvalidAnswer                     a complete answer that is not what was asked for
 ├── openai.APIConnectionError
 │   ├── ServerUnreachable                 no connection, or it broke before the answer was complete
+│   │   └── AnswerMalformed               what came is not HTTP, or breaks its rules; not tried again
 │   ├── AnswerTooLarge                    an answer passed one of the Limits and was not read further
 │   ├── KeyRefused                        a key would leave in the clear or for a server it does not belong to
 │   └── openai.APITimeoutError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
+    "AnswerMalformed",
     "AnswerTooLarge",
     "DeadlineExceeded",
     "EndpointError",
@@ -125,6 +127,10 @@ class ServerUnreachable(_AboutServer, openai.APIConnectionError):
         self.phase = phase
         self.reason = reason
         self.attempts = attempts
+
+
+class AnswerMalformed(ServerUnreachable):
+    """Raised when what came is not HTTP, or breaks its rules; another try would get the same."""
 
 
 class AnswerTooLarge(_AboutServer, openai.APIConnectionError):

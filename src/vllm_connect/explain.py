@@ -12,7 +12,7 @@ from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
 from vllm_connect.facts import MISSING_API, ROUTES
 from vllm_connect.settings import Settings
 
-__all__ = ["advice", "shape_text", "status_advice", "status_text"]
+__all__ = ["advice", "printable", "shape_text", "status_advice", "status_text"]
 
 LONGEST_SERVER_TEXT = 500
 LONGEST_CONTENT_TYPE = 50
@@ -84,6 +84,14 @@ _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     ),
     ("does not speak HTTP", _other_protocol),
     ("closed the connection without an answer", _other_protocol),
+    (
+        "Expected HTTP/",
+        lambda settings: (
+            "Something else listens there, or the server speaks TLS; then write https:// in place of http://."
+            if settings.endpoint.scheme == "http"
+            else f"Something else listens there. {_address_from(settings)}"
+        ),
+    ),
 )
 
 
@@ -98,16 +106,17 @@ def status_text(body: object) -> str:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
     if not isinstance(text, str) or text.lstrip()[:1] == "<":
         return ""
-    return _printable(text)[:LONGEST_SERVER_TEXT]
+    return printable(text)[:LONGEST_SERVER_TEXT]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text without control characters: what a server says must not steer the terminal that shows it."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def shape_text(path: str, content_type: str, settings: Settings) -> str:
     """Return what to say of an answer that is none of vLLM's, though its status says success."""
-    kind = _printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
+    kind = printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
     return (
         f"{settings.endpoint.origin} answered {path} with something that is not vLLM's ({kind}). Is it the address "
         f"of a vLLM server, and does a gateway before it pass the route on? {_address_from(settings)}"

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from vllm_connect.dispatch.call import Call, Limit
-from vllm_connect.errors import AnswerTooLarge, DeadlineExceeded, KeyRefused, ServerUnreachable
+from vllm_connect.errors import (
+    AnswerMalformed,
+    AnswerTooLarge,
+    DeadlineExceeded,
+    KeyRefused,
+    ServerUnreachable,
+)
 from vllm_connect.wire import failures as wire
 
 if TYPE_CHECKING:
@@ -141,6 +147,15 @@ def wire_failure(
             server=server,
             limit=error.limit,
             most=error.most,
+        )
+    if isinstance(error, wire.AnswerMalformed):
+        return AnswerMalformed(
+            f"What {server} answered cannot be used: {error}.",
+            request=request,
+            server=server,
+            phase="answer",
+            reason=str(error),
+            attempts=tries,
         )
     return _unreachable(error, _wire_phase(error), request=request, server=server, tries=tries)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import openai
 
-from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
+from vllm_connect.errors import AnswerMalformed, DeadlineExceeded, ServerUnreachable
 
 __all__ = ["Answered", "Failed", "wait_before_retry"]
 
@@ -24,7 +24,13 @@ LONGEST_RETRY_AFTER = 120.0
 RETRIED_STATUSES = frozenset({408, 409, 429})
 SERVER_ERRORS = 500
 MENDS_ITSELF = frozenset(
-    {"connection refused", "connection failed", "no route to host", "network unreachable"}
+    {
+        "connection refused",
+        "connection reset by the server",
+        "connection failed",
+        "no route to host",
+        "network unreachable",
+    }
 )
 
 
@@ -77,7 +83,7 @@ def _may_help(outcome: Answered | Failed) -> bool:
     error = outcome.error
     if isinstance(error, DeadlineExceeded):
         return error.timer == "connect"
-    if not isinstance(error, ServerUnreachable):
+    if not isinstance(error, ServerUnreachable) or isinstance(error, AnswerMalformed):
         return False
     return error.reason in MENDS_ITSELF if error.phase == "connect" else outcome.replayable
 

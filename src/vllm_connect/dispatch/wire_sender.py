@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vllm_connect.dispatch.call import Call
@@ -11,6 +11,7 @@ from vllm_connect.dispatch.conduct import Conduct
 from vllm_connect.dispatch.failure import wire_failure
 from vllm_connect.dispatch.retry import Answered
 from vllm_connect.endpoint import Key
+from vllm_connect.wire.answer import Headers
 from vllm_connect.wire.asynchronous import AsyncExchange, AsyncWire
 from vllm_connect.wire.blocking import BlockingExchange, BlockingWire
 from vllm_connect.wire.exchange import Wanted
@@ -106,8 +107,13 @@ def _refusal(exchange: AsyncExchange | BlockingExchange) -> Answered | None:
     assert answer is not None
     if answer.status < FIRST_ERROR_STATUS:
         return None
-    return Answered(answer.status, _texts(answer.fields))
+    return Answered(answer.status, _texts(answer.headers))
 
 
-def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields.items()}
+def _texts(headers: Headers) -> dict[str, str]:
+    """Return headers by lower-case name; those of one name as the list that they are (RFC 9110, 5.3)."""
+    texts: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        texts[name] = f"{texts[name]}, {value}" if name in texts else value
+    return texts
