@@ -249,6 +249,10 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         finally:
             current_call.reset(token)
 
+    async def _process_response(self, *, response: Any, **more: Any) -> Any:
+        with self._reading(response):
+            return await super()._process_response(response=response, **more)
+
     async def _discovered_model(self, call: Call, *, again: bool = False) -> str:
         if self._catalogue.models is None or again:
             self._catalogue.models = await self._driven(discover_models(), call)

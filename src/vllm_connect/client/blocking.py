@@ -245,6 +245,10 @@ class OpenAI(Connected, openai.OpenAI):
         finally:
             current_call.reset(token)
 
+    def _process_response(self, *, response: Any, **more: Any) -> Any:
+        with self._reading(response):
+            return super()._process_response(response=response, **more)
+
     def _discovered_model(self, call: Call, *, again: bool = False) -> str:
         if self._catalogue.models is None or again:
             self._catalogue.models = self._driven(discover_models(), call)

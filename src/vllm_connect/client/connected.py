@@ -6,9 +6,10 @@ that they stay.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -20,8 +21,8 @@ from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
-from vllm_connect.errors import KeyRefused, NotReady, SettingsError
-from vllm_connect.explain import advice, shape_text, status_advice, status_text
+from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
+from vllm_connect.explain import advice, printable, shape_text, status_advice, status_text
 from vllm_connect.facts import ServerFacts
 from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, WithheldKey, timers
 
@@ -382,7 +383,7 @@ class Connected:
         return FinalRequestOptions.construct(**question.request_options(url, self._custom_query))
 
     def _read(self, question: Question[T], response: httpx2.Response) -> T:
-        """Return what an answer means; raises APIResponseValidationError for one of another shape."""
+        """Return what an answer means; raises InvalidAnswer for one of another shape."""
         if question.changes_models:
             self._catalogue.models = None
         try:
@@ -390,10 +391,25 @@ class Connected:
         except ValueError as error:  # pydantic's is one too
             raise self._misshapen(response) from error
 
-    def _misshapen(self, response: httpx2.Response) -> openai.APIResponseValidationError:
+    @contextlib.contextmanager
+    def _reading(self, response: httpx2.Response) -> Iterator[None]:
+        """Raise InvalidAnswer where the SDK fails on what is no JSON.
+
+        Where it is sound JSON, what failed is what a caller's own class made of its contents: that stays.
+        """
+        try:
+            yield
+        except (ValueError, RecursionError) as error:
+            try:
+                response.json()
+            except (ValueError, RecursionError):
+                raise self._misshapen(response) from error
+            raise
+
+    def _misshapen(self, response: httpx2.Response) -> InvalidAnswer:
         path, kind = response.request.url.path, response.headers.get("content-type", "")
         text = shape_text(path, kind, self._settings)
-        return openai.APIResponseValidationError(response=response, body=None, message=text)
+        return InvalidAnswer(text, response=response, server=str(self._settings.endpoint))
 
     # -- the SDK's hooks
 
@@ -433,7 +449,9 @@ class Connected:
         """Make the SDK's error for a status, with the server's words and what to do in its message."""
         path = response.request.url.path
         said = status_text(body)
-        told = err_msg if not said or said in err_msg else f"{err_msg} - {said}"
+        told = printable(err_msg)
+        if said not in told:
+            told = f"{told} - {said}"
         sent = response.request.headers.get("authorization")
         todo = status_advice(
             response.status_code, path, body, self._settings, own_key=sent not in (None, KEY_GOES_HERE)

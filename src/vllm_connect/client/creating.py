@@ -125,6 +125,7 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
     assert seen.sent is not None
     exchange = seen.sent.exchange
     if prepared.wanted == "events" and not exchange.is_stream:
+        seen.read(reader(prepared.answer), exchange.answer.body)  # raises the error that a server put there
         raise seen.invalid("a stream was asked for")
     if prepared.wanted == "events":
         parse: Callable[[], Any] = partial(stream_class, seen, reader(prepared.answer))

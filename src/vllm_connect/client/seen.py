@@ -20,7 +20,7 @@ from vllm_connect.dispatch import (
     wire_failure,
 )
 from vllm_connect.errors import InvalidAnswer
-from vllm_connect.explain import shape_text
+from vllm_connect.explain import printable, shape_text
 
 if TYPE_CHECKING:
     import httpx2
@@ -99,7 +99,7 @@ class Seen:
         message = said.get("message") if isinstance(said, dict) else said
         if not isinstance(message, str) or not message:
             message = "An error occurred during streaming"
-        return openai.APIError(message, request=self.request(), body=said)
+        return openai.APIError(printable(message), request=self.request(), body=said)
 
     def invalid(self, reason: str) -> InvalidAnswer:
         """Return the error for an answer that succeeds, and is no answer."""
