@@ -72,14 +72,18 @@ _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
         lambda _settings: "For a private authority give its certificate: tls=Tls(ca='ca.pem').",
     ),
     (
-        "CERTIFICATE_REQUIRED",
-        lambda _settings: "The server wants a client certificate: tls=Tls(client_cert='client.pem').",
-    ),
-    (
         "TLS failed",
         lambda settings: (
             f"The server may speak plain http there; then write http:// in place of https://. "
             f"{_address_from(settings)}"
+        ),
+    ),
+    (
+        "Expected HTTP/",
+        lambda settings: (
+            "Something else listens there, or the server speaks TLS; then write https:// in place of http://."
+            if settings.endpoint.scheme == "http"
+            else f"Something else listens there. {_address_from(settings)}"
         ),
     ),
     ("does not speak HTTP", _other_protocol),
