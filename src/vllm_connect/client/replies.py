@@ -128,11 +128,11 @@ def _settle_chat(answer: Any) -> None:
 def _settle_chunk(answer: Any) -> None:
     # Once per token: `_settle`, without its calls.
     for choice in answer.choices:
-        if extra := choice.__pydantic_extra__:
-            choice.__pydantic_fields_set__.difference_update(extra)
+        for name in choice.__pydantic_extra__:
+            choice.__pydantic_fields_set__.discard(name)
         delta = choice.delta
-        if extra := delta.__pydantic_extra__:
-            delta.__pydantic_fields_set__.difference_update(extra)
+        for name in delta.__pydantic_extra__:
+            delta.__pydantic_fields_set__.discard(name)
 
 
 def _settle_completion(answer: Any) -> None:
@@ -163,8 +163,8 @@ def _settle_encoded_embeddings(answer: Any) -> None:
 
 def _settle(model: Any) -> None:
     """Count unknown fields as not set, as construction does and validation does not."""
-    if extra := model.__pydantic_extra__:
-        model.__pydantic_fields_set__.difference_update(extra)
+    for name in model.__pydantic_extra__:
+        model.__pydantic_fields_set__.discard(name)
 
 
 def _become(model: object, kind: type[BaseModel]) -> None:
@@ -278,12 +278,12 @@ def reader(form: Form[M]) -> Callable[[bytes], M]:
             answer: Any = validate(body, strict=True)
             extra = answer.__pydantic_extra__
             if not (
-                (extra and "error" in extra)
+                "error" in extra
                 or ((_N in body or _I in body) and _mentions_no_number(body))
                 or not (may_be_empty or getattr(answer, items))
             ):
-                if extra:
-                    answer.__pydantic_fields_set__.difference_update(extra)
+                for name in extra:
+                    answer.__pydantic_fields_set__.discard(name)
                 settle(answer)
                 return answer  # type: ignore[no-any-return]  # of the form's kind now
         except ValueError:  # pydantic's too, and that of packed numbers that do not come out even
