@@ -32,7 +32,7 @@ class Carriage:
     """What one server's plain answers have told so far; shared by a client and its copies."""
 
     is_vllm: bool | None = None
-    parses_reasoning: bool = False
+    differs: bool = False
 
     def carried(self, mode: Mode, route: Route, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the body of the stream that a plain call travels as, None where it stays plain."""
@@ -47,15 +47,17 @@ class Carriage:
         if answer.object not in ANSWERS:
             return
         self.is_vllm = "kv_transfer_params" in (answer.__pydantic_extra__ or ())
+        if any(getattr(choice, "routed_experts", None) is not None for choice in answer.choices):
+            self.differs = True  # a stream has no place for them
         self.note_reasoning(answer)
 
     def note_reasoning(self, answer: Any) -> None:
         """Take note of a server that parses reasoning, whose plain answers differ from its streams."""
         if answer.object == "chat.completion" and parses_reasoning(answer):
-            self.parses_reasoning = True
+            self.differs = True
 
     def _is_the_same(self, route: Route, body: Mapping[str, Any]) -> bool:
-        if not self.is_vllm or (route == "chat" and self.parses_reasoning):
+        if not self.is_vllm or self.differs:
             return False
         tokens = body.get("max_completion_tokens") or body.get("max_tokens")
         if tokens is None:  # a chat goes on to the end of the context, a completion stops after 16 tokens
