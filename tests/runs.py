@@ -75,7 +75,7 @@ class Run:
 
     def __init__(self, server: Simulator, shell: str, **options: Any) -> None:
         self.shell = shell
-        self.options = {"base_url": server.url, **options}
+        self.options = {"base_url": server.url, "wire": "own", **options}
 
     def __call__(self, *calls: tuple[Callable[..., Any], str]) -> list[Outcome]:
         if self.shell == "asyncio":

@@ -91,7 +91,9 @@ class AsyncWire:
     def _pool_of(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         pool = self._pools.get(loop)
         if pool is None:
-            self._pools = {other: kept for other, kept in self._pools.items() if not other.is_closed()}
+            for other in tuple(self._pools):  # in place: other threads, with loops of their own, do the same
+                if other.is_closed():
+                    self._pools.pop(other, None)
             pool = self._pools[loop] = _Pool(loop, self.clock, self.route, self.limits, self.judge)
         self._last = pool
         return pool
@@ -207,20 +209,21 @@ class _Pool:
         if self._until_loop_ends is not None:
             await self._until_loop_ends.aclose()
             self._until_loop_ends = None
+        await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
 
 async def _closing(idle: deque[_Connection]) -> AsyncGenerator[None]:
     """Close idle connections when the loop ends, or when the client that kept them is dropped.
 
     Every loop finishes its asynchronous generators before it closes, and finishes one that nobody holds any
-    more: the only word of a loop's end that there is.
+    more: the only word of a loop's end that there is. A dropped client is closed by both at once, so that this
+    ends without a pause, in which the other would find it running.
     """
     try:
         yield
     finally:
         while idle:
             idle.pop().abort()
-        await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
 
 class _Sweep:
