@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import re
 import time
@@ -375,3 +376,24 @@ def test_unknown_modes(value: Any) -> None:
     """A mode that does not exist is refused, with those that do."""
     with pytest.raises(vllm_connect.SettingsError, match='takes "auto", "stream" or "plain"'):
         AsyncOpenAI(base_url="http://localhost:8000", long_calls=value)
+
+
+@both_kinds
+@pytest.mark.parametrize("long_calls", ["plain", "stream"])
+def test_an_end_mark_without_an_empty_line(caller: Caller, server: Simulator, long_calls: str) -> None:
+    """An answer that ends right behind its end mark is whole, as a stream and as a long call."""
+    chunk = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "sim-model",
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+    }
+    body = b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n"
+    server.reply_next(Reply(200, {"content-type": "text/event-stream"}, body))
+    name = "chat" if long_calls == "stream" else "chat stream"
+    answer = caller.run(LANE[name], base_url=server.url, api_key=KEY, long_calls=long_calls, max_retries=0)
+    if long_calls == "stream":
+        assert answer.choices[0].message.content == "Hi"
+    else:
+        assert [one.choices[0].delta.content for one in answer] == ["Hi"]

@@ -69,6 +69,10 @@ class ChatCompletions(sdk_chat_completions.Completions):
         return super().stream(**prepared(parameters))
 
 
+# Tracers name calls by the class they find.
+ChatCompletions.__name__ = sdk_chat_completions.Completions.__name__
+
+
 class AsyncChatCompletions(sdk_chat_completions.AsyncCompletions):
     """`client.chat.completions` of the async client."""
 
@@ -84,6 +88,10 @@ class AsyncChatCompletions(sdk_chat_completions.AsyncCompletions):
     @wraps(sdk_chat_completions.AsyncCompletions.stream)
     def stream(self, **parameters: Any) -> Any:
         return super().stream(**prepared(parameters))
+
+
+# Tracers name calls by the class they find.
+AsyncChatCompletions.__name__ = sdk_chat_completions.AsyncCompletions.__name__
 
 
 class Chat(sdk_chat.Chat):

@@ -238,7 +238,15 @@ class Exchange:
                 self.unread.extend(payloads)
                 self._unread_bytes += len(piece)
         if self._reader.is_complete:
+            self._take_last_mark()
             self._end_stream()
+
+    def _take_last_mark(self) -> None:
+        """Take an end mark that no empty line follows: some servers end with it, and with the answer."""
+        assert self._events is not None
+        if self._events.finish() == END_MARK:
+            self.unread.append(END_MARK)
+            self._is_at_end = True
 
     def _collect_events(self) -> None:
         """Keep the payloads of all events until their end mark, and the end of the answer that follows it."""
@@ -255,6 +263,7 @@ class Exchange:
                 raise AnswerTooLarge("body", self._limits.body)
         if not self._reader.is_complete:
             return
+        self._take_last_mark()
         if not self._is_at_end:
             raise AnswerCut("it ended without its end mark")
         self._end_without_end()
