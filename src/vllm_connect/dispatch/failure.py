@@ -23,6 +23,7 @@ from vllm_connect.errors import (
     ServerUnreachable,
 )
 from vllm_connect.wire import failures as wire
+from vllm_connect.wire.proxy import ProxyFailed
 
 if TYPE_CHECKING:
     import httpx2
@@ -191,8 +192,12 @@ def deadline_exceeded(
 
 
 def _reason(error: BaseException) -> str:
-    """Return the plain cause: the deepest one that has a name."""
-    for cause in reversed(list(_chain(error))):
+    """Return the plain cause: the deepest one that has a name, and before all others that it was a proxy."""
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, ProxyFailed):
+            return str(cause)
+    for cause in reversed(causes):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
@@ -203,7 +208,11 @@ def _reason(error: BaseException) -> str:
             return REASONS_BY_NUMBER[cause.errno]
         if isinstance(cause, wire.WireFailure) and str(cause):
             return str(cause)
-    # httpcore leaves the text of TLS and name errors where the exception itself is lost.
+    return _reason_by_text(error)
+
+
+def _reason_by_text(error: BaseException) -> str:
+    """Return the cause where only its text is left, as httpcore leaves those of TLS and of names."""
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"its certificate is not trusted: {text.partition('certificate verify failed: ')[2] or text}"
