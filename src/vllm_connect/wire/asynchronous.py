@@ -349,6 +349,8 @@ class _Connection(asyncio.Protocol):
         """Write a body that comes in pieces, no faster than the server takes it."""
         try:
             async for piece in _pieces(request.more):
+                if self.transport.is_closing():
+                    return
                 if piece:
                     self.transport.write(request.framed(piece))
                 if self._drained is not None:
