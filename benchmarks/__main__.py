@@ -56,13 +56,14 @@ def main() -> int:
     print(caption, flush=True)
     results = _results(chosen, options.rounds)
     missed = report.missed(results)
-    print(f"goals missed: {len(missed)}" if missed else "all goals reached", *missed, sep="\n    ")
+    failed = [row.name for row in chosen if row not in [result.scenario for result in results]]
+    print(*report.summary(missed, failed), sep="\n", flush=True)
     if options.json:
         options.json.write_text(json.dumps(report.document(results, facts), indent=2) + "\n")
     if options.plot:
         options.plot.write_text(plot.svg(results, caption))
     # A goal that is missed is a finding; a figure that could not be had is a failure.
-    return int(len(results) < len(chosen) or (options.strict and bool(missed)))
+    return int(bool(failed) or (options.strict and bool(missed)))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,17 @@ def missed(results: Iterable[Result]) -> list[str]:
     ]
 
 
+def summary(missed: list[str], failed: list[str]) -> Iterator[str]:
+    """Tell what was missed; what was not measured is never counted as reached."""
+    if failed:
+        yield f"not measured: {', '.join(failed)}"
+    if missed:
+        yield f"goals missed: {len(missed)}"
+        yield from (f"    {goal}" for goal in missed)
+    elif not failed:
+        yield "all goals reached"
+
+
 def document(results: Iterable[Result], facts: dict[str, Any]) -> dict[str, Any]:
     """Return all of it for a machine to read: every round, the medians, the goals."""
     return {

@@ -15,6 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from benchmarks import answers, requests
 from benchmarks.described import described
 from benchmarks.goals import AtLeastTimes, AtMost, AtMostMore, Figures, Goal
+from benchmarks.report import summary
 from benchmarks.runs import ROOT, Responder, responder
 
 CHAT = requests.on_the_wire("/v1/chat/completions", requests.chat())
@@ -121,6 +122,22 @@ FIGURES: Figures = {
 def test_a_goal_is_reached_at_its_bound(goal: Goal, *, reached: bool) -> None:
     """A goal counts as reached from its bound on."""
     assert goal.reached(FIGURES) is reached
+
+
+@pytest.mark.parametrize(
+    ("missed", "failed", "told"),
+    [
+        ([], [], ["all goals reached"]),
+        (["calls: …"], [], ["goals missed: 1", "    calls: …"]),
+        ([], ["calls"], ["not measured: calls"]),
+        (["tls: …"], ["calls"], ["not measured: calls", "goals missed: 1", "    tls: …"]),
+    ],
+)
+def test_what_was_not_measured_is_not_told_as_reached(
+    missed: list[str], failed: list[str], told: list[str]
+) -> None:
+    """All goals are reached only where every measurement was made."""
+    assert list(summary(missed, failed)) == told
 
 
 def test_a_measurement_that_does_not_exist_is_refused_with_those_that_do() -> None:
