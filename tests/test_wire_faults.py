@@ -22,7 +22,7 @@ TIGHT = Timeouts(connect=1, first_token=1, between_tokens=0.5, total=TOTAL)
 # For faults that no timer has to end: a busy machine is none.
 AMPLE = Timeouts(total=20)
 # From a deadline to the error in the caller's hands, on a machine that does much else.
-LATE = 1.0
+LATE = 2.0
 MIB = 1024 * 1024
 LIMITS = Limits(body=MIB, event=MIB)
 
