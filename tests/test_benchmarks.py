@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import socket
@@ -17,6 +18,7 @@ from benchmarks.described import described
 from benchmarks.goals import AtLeastTimes, AtMost, AtMostMore, Figures, Goal
 from benchmarks.report import summary
 from benchmarks.runs import ROOT, Responder, responder
+from benchmarks.subjects import ours_blocking
 
 CHAT = requests.on_the_wire("/v1/chat/completions", requests.chat())
 
@@ -100,6 +102,27 @@ def test_answers_that_differ_are_described_differently() -> None:
     assert isinstance(answer.choices[0].message, ChatCompletionMessage)
     assert described([answer]) == described([same])
     assert len({described([each]) for each in (answer, unset, untyped)}) == 3
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_is_answered_is_freed_without_the_garbage_collector(
+    serving: Responder, *, streamed: bool
+) -> None:
+    """Nothing of a call holds itself in a ring: a large body goes when its caller lets go of it."""
+    with ours_blocking(f"http://127.0.0.1:{serving.server.port}/v1") as client:
+
+        def call() -> None:
+            client.chunks() if streamed else client.call()
+
+        call()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                call()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
 
 
 FIGURES: Figures = {

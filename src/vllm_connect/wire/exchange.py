@@ -66,7 +66,8 @@ class Exchange:
         self._limits = limits
         self.wanted: Wanted = wanted
         self.timing = timing
-        self._sort: Callable[[], None] | None = None
+        # A function, no bound method: that would hold this exchange in a ring, body and all.
+        self._sort: Callable[[Exchange], None] | None = None
         self._events: EventDecoder | None = None
         self._coding: Decompression | None = None
         self._unread_bytes = 0
@@ -95,7 +96,7 @@ class Exchange:
                     sort = self._sort
                     if sort is None:
                         sort = self._begin_body()
-                    sort()
+                    sort(self)
         except WireFailure as failure:
             self.fail(failure)
         except EventTooLarge as error:
@@ -114,7 +115,7 @@ class Exchange:
         try:
             reader.end()
             assert self._sort is not None
-            self._sort()
+            self._sort(self)
         except WireFailure as failure:
             self.fail(failure)
 
@@ -163,7 +164,7 @@ class Exchange:
 
     # -- what is done with a body
 
-    def _begin_body(self) -> Callable[[], None]:
+    def _begin_body(self) -> Callable[[Exchange], None]:
         reader = self._reader
         coding = reader.fields.get(b"content-encoding", b"")
         if coding and coding != b"identity":
@@ -173,20 +174,20 @@ class Exchange:
             self._handed_on = 0
             if _is_event_stream(reader.fields):
                 self._events = EventDecoder(self._limits.event)
-            return self._begin_stream(self._hand_on)
+            return self._begin_stream(Exchange._hand_on)
         if is_good and self.wanted == "events" and not _is_no_stream(reader.fields):
             self._events = EventDecoder(self._limits.event)
-            return self._begin_stream(self._cut_events)
+            return self._begin_stream(Exchange._cut_events)
         if is_good and self.wanted == "all events" and _is_event_stream(reader.fields):
             self._events = EventDecoder(self._limits.event)
             self.unread = deque()
-            self._sort = self._collect_events
-            return self._collect_events
+            self._sort = Exchange._collect_events
+            return Exchange._collect_events
         # Wanted whole, an error, or not the stream that was asked for: whoever asked decides what it is.
-        self._sort = self._gather
-        return self._gather
+        self._sort = Exchange._gather
+        return Exchange._gather
 
-    def _begin_stream(self, sort: Callable[[], None]) -> Callable[[], None]:
+    def _begin_stream(self, sort: Callable[[Exchange], None]) -> Callable[[Exchange], None]:
         self._sort = sort
         self.is_stream = True
         self.unread = deque()
