@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vllm_connect.client.assembly import Route, as_stream, can_be_streamed, parses_reasoning
+if TYPE_CHECKING:
+    from vllm_connect.client.assembly import Route
 
 __all__ = ["Carriage"]
 
@@ -38,6 +39,9 @@ class Carriage:
         """Return the body of the stream that a plain call travels as, None where it stays plain."""
         if mode == "plain" or (mode == "auto" and not self._is_the_same(route, body)):
             return None
+        # Loaded when first needed, as all that reads answers: it costs what importing a client may.
+        from vllm_connect.client.assembly import as_stream, can_be_streamed  # noqa: PLC0415
+
         if not can_be_streamed(route, body):
             return None
         return as_stream(body, interval=INTERVAL if self.is_vllm else None)
@@ -53,6 +57,8 @@ class Carriage:
 
     def note_reasoning(self, answer: Any) -> None:
         """Take note of a server that parses reasoning, whose plain answers differ from its streams."""
+        from vllm_connect.client.assembly import parses_reasoning  # noqa: PLC0415 - as above
+
         if answer.object == "chat.completion" and parses_reasoning(answer):
             self.differs = True
 
