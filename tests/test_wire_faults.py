@@ -143,3 +143,26 @@ def test_fault(row: Row, way: Callable[..., Any], shell: str, server: Simulator,
     assert text_of(after.answer) == honest
     if row.keeps is not None:
         assert server.connections - connections == (1 if row.keeps else row.tries + 1)
+
+
+# row, fault of a new connection or of the server, error, tries (of two)
+OF_THE_SERVER = [
+    (6, "reset-on-accept", ServerUnreachable, 2),
+    (6, "close-on-accept", ServerUnreachable, 2),
+    (13, "not-http-on-accept", AnswerMalformed, 1),
+    (31, "engine-dead", ServerUnreachable, 2),
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("way", ALL)
+@pytest.mark.parametrize(("row", "fault", "error", "tries"), OF_THE_SERVER)
+def test_server(
+    row: int, fault: str, error: type[ServerUnreachable], tries: int, way: Any, shell: str
+) -> None:
+    """What meets every connection is told with the tries it cost."""
+    with Simulator(models=(MODEL,)) as server:
+        server.faults.turn_on(fault)
+        (outcome,) = Run(server, shell, timeouts=AMPLE, max_retries=1)((way, ""))
+    assert type(outcome.error) is error
+    assert outcome.error.attempts == tries
