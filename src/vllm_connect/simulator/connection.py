@@ -237,7 +237,9 @@ class Connection(asyncio.Protocol):
             case Reset():
                 await self._reset()
             case Outage():
-                await self._service.begin_outage(action, by=self)
+                # To its end, though the client that brought it about may leave meanwhile: half of it would neither
+                # refuse nor answer.
+                await asyncio.shield(self._service.begin_outage(action, by=self))
 
     async def _reset(self) -> None:
         """Break off, once what was sent before has left."""
