@@ -38,6 +38,13 @@ def slow() -> Iterator[Simulator]:
         yield simulator
 
 
+@pytest.fixture
+def apart() -> Iterator[Simulator]:
+    """A server in a process of its own: its descriptors are not ours."""
+    with Simulator(models=(MODEL,), own_process=True) as simulator:
+        yield simulator
+
+
 def echoed(client: Any, number: int) -> Any:
     """A call whose answer only this prompt gets."""
     messages: Any = [{"role": "user", "content": f"Prompt {number}."}]
@@ -167,12 +174,12 @@ def descriptors() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def test_dropped_clients(server: Simulator) -> None:
+def test_dropped_clients(apart: Simulator) -> None:
     """Clients that nobody closes leave no descriptor open."""
     before = descriptors()
     client = None
     for _ in range(100):
-        client = OpenAI(base_url=server.url)
+        client = OpenAI(base_url=apart.url)
         plain(client)
         next(stream(client))
     del client
@@ -180,7 +187,7 @@ def test_dropped_clients(server: Simulator) -> None:
     assert descriptors() <= before + 2
 
 
-def test_dropped_clients_on_asyncio(server: Simulator) -> None:
+def test_dropped_clients_on_asyncio(apart: Simulator) -> None:
     """The same on asyncio, in one loop and at the end of many; the loop has nothing to complain about."""
     complaints: list[Any] = []
 
@@ -188,7 +195,7 @@ def test_dropped_clients_on_asyncio(server: Simulator) -> None:
         client = None
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         for _ in range(times):
-            client = AsyncOpenAI(base_url=server.url)
+            client = AsyncOpenAI(base_url=apart.url)
             await plain(client)
             await anext(await stream(client))
         del client
