@@ -12,7 +12,7 @@ import trustme
 
 from tests.runs import MODEL, SHELLS, Run, plain, sdk_plain, stream
 from tests.test_opening import Forward, peer, refusing_port, says
-from vllm_connect import ServerUnreachable, Tls
+from vllm_connect import OpenAI, ServerUnreachable, SettingsError, Tls
 from vllm_connect.simulator import Simulator
 
 every_shell = pytest.mark.parametrize("shell", SHELLS)
@@ -149,3 +149,14 @@ def test_failing_proxy(proxy: tuple[int, str], way: Any, shell: str, monkeypatch
     assert "Nothing listens there" not in str(outcome.error)
     assert "hidden" not in repr(outcome.error)
     assert outcome.error.attempts == 1
+
+
+def test_a_socks_proxy_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SOCKS proxy goes over the SDK's transport; without its package the error says what to install."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:secret@proxy.test:1080")
+    with (
+        OpenAI(base_url="http://gpu1.test:8000") as client,
+        pytest.raises(SettingsError, match=r"ALL_PROXY.*socks5://proxy\.test:1080.*pip install") as caught,
+    ):
+        client.models.list()
+    assert "secret" not in str(caught.value)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vllm_connect.client import AsyncOpenAI, OpenAI
     from vllm_connect.endpoint import Tls
     from vllm_connect.errors import (
+        AnswerMalformed,
         AnswerTooLarge,
         DeadlineExceeded,
         EndpointError,
@@ -34,6 +35,7 @@ _HOMES = {
     "client": ("AsyncOpenAI", "OpenAI"),
     "endpoint": ("Tls",),
     "errors": (
+        "AnswerMalformed",
         "AnswerTooLarge",
         "DeadlineExceeded",
         "EndpointError",
@@ -51,6 +53,7 @@ _HOMES = {
 }
 
 __all__ = [  # the names above, by the module they live in
+    "AnswerMalformed",
     "AnswerTooLarge",
     "AsyncOpenAI",
     "DeadlineExceeded",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -28,7 +30,7 @@ from vllm_connect.dispatch.retry import Answered
 from vllm_connect.dispatch.wire_transport import async_transport, sync_transport
 from vllm_connect.dispatch.wires import Wires
 from vllm_connect.endpoint import Key, may_travel_in_clear
-from vllm_connect.errors import KeyRefused, RedirectRefused
+from vllm_connect.errors import KeyRefused, RedirectRefused, SettingsError, SettingsWarning
 from vllm_connect.settings import Settings
 from vllm_connect.wire.asynchronous import AsyncWire
 from vllm_connect.wire.blocking import BlockingWire
@@ -415,6 +417,7 @@ def _options(
         def fallback(route: Route) -> Any:
             # A trust store takes its time to read, and to a server without TLS it is not needed.
             verify = route.tls is not None
+            _tell_of_socks(route.proxy, http)
             return getattr(http, kind)(**_sdk_transport(settings, http, route.proxy, verify=verify))
 
         return {
@@ -427,6 +430,23 @@ def _options(
         return {**always, "transport": getattr(http, kind)(**own)}
     # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key.
     return {**always, **own, "trust_env": not settings.endpoint.is_loopback}
+
+
+def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:
+    """Say once per client what a SOCKS proxy costs; raises SettingsError where it cannot be spoken to."""
+    if proxy is None or not proxy.is_socks:
+        return
+    if importlib.util.find_spec("socksio") is None:
+        raise SettingsError(
+            f"{proxy.variable} names the SOCKS proxy {proxy}, which needs one more package: "
+            f"pip install '{http.__name__}[socks]'. Servers named in NO_PROXY are reached without it."
+        )
+    warnings.warn(
+        f"Calls go through the SOCKS proxy {proxy} ({proxy.variable}) over the SDK's own transport: there pings reset the "
+        "timers of tokens, and limits of sizes are not kept (docs/wire.md).",
+        SettingsWarning,
+        stacklevel=2,
+    )
 
 
 def _sdk_transport(
