@@ -20,11 +20,11 @@ from vllm_connect.client.connected import (
     with_model,
 )
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
-from vllm_connect.dispatch import Call, current_call, sync_sender
+from vllm_connect.dispatch import Call, Credentials, current_call
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
 from vllm_connect.facts import only_base_model
-from vllm_connect.settings import Limits, Timeouts
+from vllm_connect.settings import Limits, Settings, Timeouts
 
 if TYPE_CHECKING:
     import httpx2
@@ -55,7 +55,12 @@ class OpenAI(Connected, openai.OpenAI):
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
     """
 
-    _make_sender = staticmethod(sync_sender)
+    @staticmethod
+    def _make_sender(settings: Settings, credentials: Credentials, borrowed: Any = None) -> Any:
+        # With the first client, not with the package: a program that makes none does not load the wire.
+        from vllm_connect.dispatch.sdk_sender import sync_sender  # noqa: PLC0415
+
+        return sync_sender(settings, credentials, borrowed)
 
     def __init__(
         self,
@@ -104,7 +109,7 @@ class OpenAI(Connected, openai.OpenAI):
             websocket_base_url=websocket_base_url,
             default_headers=default_headers,
             default_query=default_query,
-            http_client=sync_sender(self._settings, self._credentials, http_client),
+            http_client=self._make_sender(self._settings, self._credentials, http_client),
             _strict_response_validation=_strict_response_validation,
         )
         self._keep_platform_variables_out(organization, project, default_headers)
@@ -136,7 +141,7 @@ class OpenAI(Connected, openai.OpenAI):
         if timeouts is not None:
             timeout = openai.DEFAULT_TIMEOUT
         if self._needs_own_connections(inherited) and options.get("http_client") is None:
-            options["http_client"] = sync_sender(inherited.settings, inherited.credentials)
+            options["http_client"] = self._make_sender(inherited.settings, inherited.credentials)
         copied = super().copy(
             api_key=SDK_KEY,
             base_url=inherited.settings.endpoint.base_url,

@@ -11,20 +11,17 @@ from openai._models import FinalRequestOptions  # private, the same in 2.25 and 
 from openai.types import Model
 
 from vllm_connect.client.assembly import Assembly
-from vllm_connect.client.forms import MODELS, Source, is_untouched
+from vllm_connect.client.forms import Source, is_untouched
 from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
-from vllm_connect.client.replies import ASYNC_MODELS, reader
-from vllm_connect.client.replies import MODELS as MODEL_LIST
+from vllm_connect.client.replies import reader
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
-from vllm_connect.dispatch import asend, send
+from vllm_connect.dispatch.wire_sender import asend, send
 from vllm_connect.errors import ServerUnreachable
-from vllm_connect.wire.asynchronous import AsyncWire
-from vllm_connect.wire.blocking import BlockingWire
 from vllm_connect.wire.exchange import END_MARK
 
-__all__ = ["NOT_TAKEN", "acreated", "alisted", "created", "listed"]
+__all__ = ["NOT_TAKEN", "acreated", "as_page", "created"]
 
 # What a call is that the SDK's own path has to take.
 NOT_TAKEN: Any = object()
@@ -32,86 +29,66 @@ NOT_TAKEN: Any = object()
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
-    lane: Lane | None = client._lane
-    if lane is None or not is_untouched(source, is_async=True):
+    ready = _ready(client, source, parameters, is_async=True)
+    if ready is None:
         return NOT_TAKEN
-    wire = lane.asyncio_wire()
-    prepared = None if wire is None else lane.prepared(source, parameters)
-    if prepared is None:
-        return NOT_TAKEN
-    return await _asent(client, wire, prepared)
-
-
-async def alisted(client: Any, options: dict[str, Any]) -> Any:
-    """Return the list of models, or NOT_TAKEN."""
-    lane: Lane | None = client._lane
-    if lane is None or not is_untouched(MODELS, is_async=True):
-        return NOT_TAKEN
-    wire = lane.asyncio_wire()
-    prepared = None if wire is None else lane.prepared_list(options, ASYNC_MODELS)
-    if prepared is None:
-        return NOT_TAKEN
-    return _as_page(client, await _asent(client, wire, prepared))
-
-
-async def _asent(client: Any, wire: AsyncWire, prepared: Prepared) -> Any:
-    conduct = client._client.conduct
+    wire, prepared = ready
     seen = Seen(client, prepared)
     try:
         seen.sent = await asend(
-            wire, conduct, prepared.call, prepared.head, prepared.body, prepared.wanted, seen.request
+            wire,
+            client._client.conduct,
+            prepared.call,
+            prepared.head,
+            prepared.body,
+            prepared.wanted,
+            seen.request,
         )
     except openai.OpenAIError as error:
-        if (
-            isinstance(error, ServerUnreachable)
-            and error.phase == "connect"
-            and prepared.call.timers.ready > 0
-        ):
-            return NOT_TAKEN  # the SDK's path waits for a server that is still loading
-        raise client._explained(error) from error.__cause__
+        return _failed(seen, error)
     return _answered(seen, AsyncLaneStream)
 
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
-    lane: Lane | None = client._lane
-    if lane is None or not is_untouched(source, is_async=False):
+    ready = _ready(client, source, parameters, is_async=False)
+    if ready is None:
         return NOT_TAKEN
-    wire = lane.wire()
-    prepared = None if wire is None else lane.prepared(source, parameters)
-    if prepared is None:
-        return NOT_TAKEN
-    return _sent(client, wire, prepared)
-
-
-def listed(client: Any, options: dict[str, Any]) -> Any:
-    """Return the list of models, or NOT_TAKEN."""
-    lane: Lane | None = client._lane
-    if lane is None or not is_untouched(MODELS, is_async=False):
-        return NOT_TAKEN
-    wire = lane.wire()
-    prepared = None if wire is None else lane.prepared_list(options, MODEL_LIST)
-    if prepared is None:
-        return NOT_TAKEN
-    return _as_page(client, _sent(client, wire, prepared))
-
-
-def _sent(client: Any, wire: BlockingWire, prepared: Prepared) -> Any:
-    conduct = client._client.conduct
+    wire, prepared = ready
     seen = Seen(client, prepared)
     try:
         seen.sent = send(
-            wire, conduct, prepared.call, prepared.head, prepared.body, prepared.wanted, seen.request
+            wire,
+            client._client.conduct,
+            prepared.call,
+            prepared.head,
+            prepared.body,
+            prepared.wanted,
+            seen.request,
         )
     except openai.OpenAIError as error:
-        if (
-            isinstance(error, ServerUnreachable)
-            and error.phase == "connect"
-            and prepared.call.timers.ready > 0
-        ):
-            return NOT_TAKEN  # the SDK's path waits for a server that is still loading
-        raise client._explained(error) from error.__cause__
+        return _failed(seen, error)
     return _answered(seen, LaneStream)
+
+
+def _ready(
+    client: Any, source: Source, parameters: dict[str, Any], *, is_async: bool
+) -> tuple[Any, Prepared] | None:
+    """Return the wire and the call that goes over it, None where the SDK's own path has to take it."""
+    lane: Lane | None = client._lane
+    if lane is None or not is_untouched(source, is_async=is_async):
+        return None
+    wire = lane.asyncio_wire() if is_async else lane.wire()
+    prepared = None if wire is None else lane.prepared(source, parameters)
+    return None if prepared is None else (wire, prepared)
+
+
+def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
+    """Raise what prevented an answer; return NOT_TAKEN where the SDK's path waits for a server that is loading."""
+    waits = seen.prepared.call.timers.ready > 0
+    if waits and isinstance(error, ServerUnreachable) and error.phase == "connect":
+        return NOT_TAKEN
+    raise seen.client._explained(error) from error.__cause__
 
 
 def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
@@ -148,11 +125,10 @@ def _assembled(carried: tuple[Prepared, Iterable[bytes]]) -> Any:
     return reader(prepared.answer)(assembly.result())
 
 
-def _as_page(client: Any, page: Any) -> Any:
+def as_page(client: Any, page: Any) -> Any:
     """Give a page what the SDK gives it: the means to ask for the next one."""
-    if page is not NOT_TAKEN:
-        options = FinalRequestOptions.construct(method="get", url="/models")
-        page._set_private_attributes(client=client, model=Model, options=options)
+    options = FinalRequestOptions.construct(method="get", url="/models")
+    page._set_private_attributes(client=client, model=Model, options=options)
     return page
 
 

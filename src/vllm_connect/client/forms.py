@@ -24,7 +24,17 @@ from openai.types.chat import CompletionCreateParams as ChatCreateParams
 from vllm_connect.client import replies
 from vllm_connect.client.assembly import Route
 
-__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "MODELS", "Form", "Source", "form_of", "is_untouched"]
+__all__ = [
+    "ASYNC_MODELS",
+    "CHAT",
+    "COMPLETIONS",
+    "EMBEDDINGS",
+    "MODELS",
+    "Form",
+    "Source",
+    "form_of",
+    "is_untouched",
+]
 
 # What `create()` takes beside the body's parameters.
 OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
@@ -75,14 +85,17 @@ EMBEDDINGS = Source(
     replies.EMBEDDINGS,
     own_encoding=replies.ENCODED_EMBEDDINGS,
 )
-MODELS = Source(
-    models.Models,
-    models.AsyncModels,
-    "",
-    None,
-    replies.MODELS,
-    method="list",
-    steps=("get_api_list", "request"),
+MODELS, ASYNC_MODELS = (
+    Source(
+        models.Models,
+        models.AsyncModels,
+        "",
+        None,
+        page,
+        method="list",
+        steps=("get_api_list", "request"),
+    )
+    for page in (replies.MODELS, replies.ASYNC_MODELS)
 )
 
 

@@ -21,7 +21,7 @@ from openai._utils._json import openapi_dumps
 
 from vllm_connect.client import replies
 from vllm_connect.client.assembly import Route
-from vllm_connect.client.forms import MODELS, Form, Source, form_of
+from vllm_connect.client.forms import Form, Source, form_of
 from vllm_connect.dispatch import KEY_GOES_HERE, Call
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts import only_base_model
@@ -32,7 +32,8 @@ from vllm_connect.wire.request import Head
 __all__ = ["Lane", "Prepared", "takes_the_lane"]
 
 NO_OPTIONS: Mapping[str, Any] = {}
-OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "timeouts"})
+LIST_OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
+OPTIONS = LIST_OPTIONS | {"timeouts"}
 ABSENT = (openai.Omit, openai.NotGiven)
 RAW_HEADER = "x-stainless-raw-response"
 RAW = {"X-Stainless-Raw-Response": "true"}
@@ -141,6 +142,10 @@ class Lane:
         form = form_of(source)
         if form is None:
             return None
+        prepare = self._prepared_list if form.method == "get" else self._prepared_body
+        return prepare(source, form, parameters)
+
+    def _prepared_body(self, source: Source, form: Form, parameters: dict[str, Any]) -> Prepared | None:
         options = NO_OPTIONS
         if not OPTIONS.isdisjoint(parameters):
             options = {name: parameters[name] for name in OPTIONS & parameters.keys()}
@@ -190,17 +195,16 @@ class Lane:
         streamed = client._catalogue.carriage.carried(client._settings.long_calls, source.route, asked)
         return None if streamed is None else _encoded(streamed, None, source)
 
-    def prepared_list(self, options: dict[str, Any], answer: replies.Form[Any]) -> Prepared | None:
+    def _prepared_list(self, source: Source, form: Form, options: dict[str, Any]) -> Prepared | None:
         """Return a call for the list of models, None where the SDK's own path must take it."""
-        form = form_of(MODELS)
-        if form is None or not OPTIONS.issuperset(options) or options.get("extra_body") is not None:
+        if not LIST_OPTIONS.issuperset(options) or options.get("extra_body") is not None:
             return None
         if options.get("extra_headers") == RAW or not _are_plain(options):
             return None
         client = self._client
-        standing = self._of(MODELS, form, options or NO_OPTIONS, "plain")
+        standing = self._of(source, form, options or NO_OPTIONS, "plain")
         call = Call(standing.timers, client.max_retries, False, client._credentials, client._clock())
-        return Prepared(call, standing.head, standing.url, b"", "whole", answer, False, False)
+        return Prepared(call, standing.head, standing.url, b"", "whole", source.answer, False, False)
 
     def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
         """Put the served model in the body; return whether it was chosen here, None where it must be asked for."""

@@ -18,8 +18,8 @@ from openai.resources import embeddings as sdk_embeddings
 from openai.resources import models as sdk_models
 from openai.resources.chat import completions as sdk_chat_completions
 
-from vllm_connect.client.creating import NOT_TAKEN, acreated, alisted, created, listed
-from vllm_connect.client.forms import CHAT, COMPLETIONS, EMBEDDINGS
+from vllm_connect.client.creating import NOT_TAKEN, acreated, as_page, created
+from vllm_connect.client.forms import ASYNC_MODELS, CHAT, COMPLETIONS, EMBEDDINGS, MODELS
 
 __all__ = [
     "AsyncChat",
@@ -151,8 +151,8 @@ class Models(sdk_models.Models):
 
     @wraps(sdk_models.Models.list)
     def list(self, **options: Any) -> Any:
-        page = listed(self._client, options)
-        return super().list(**options) if page is NOT_TAKEN else page
+        page = created(self._client, MODELS, options)
+        return super().list(**options) if page is NOT_TAKEN else as_page(self._client, page)
 
     @wraps(sdk_models.Models.retrieve)
     def retrieve(self, model: str, **options: Any) -> Any:
@@ -173,8 +173,8 @@ class _ModelsToCome(AsyncPaginator[Any, Any]):
         self._given = options
 
     async def _get_page(self) -> Any:
-        page = await alisted(self._client, self._given)
-        return await super()._get_page() if page is NOT_TAKEN else page
+        page = await acreated(self._client, ASYNC_MODELS, self._given)
+        return await super()._get_page() if page is NOT_TAKEN else as_page(self._client, page)
 
 
 class AsyncModels(sdk_models.AsyncModels):

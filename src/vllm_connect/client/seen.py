@@ -10,15 +10,10 @@ import openai
 
 from vllm_connect.client.lane import Prepared
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
-from vllm_connect.dispatch import (
-    Sent,
-    body_stream,
-    error_response,
-    masked_request,
-    redirect_refused,
-    response_of,
-    wire_failure,
-)
+from vllm_connect.dispatch.exposure import body_stream, error_response, masked_request, response_of
+from vllm_connect.dispatch.failure import wire_failure
+from vllm_connect.dispatch.sdk_sender import redirect_refused
+from vllm_connect.dispatch.wire_sender import Sent
 from vllm_connect.errors import InvalidAnswer
 from vllm_connect.explain import printable, shape_text
 
