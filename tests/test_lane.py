@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -397,3 +398,44 @@ def test_an_end_mark_without_an_empty_line(caller: Caller, server: Simulator, lo
         assert answer.choices[0].message.content == "Hi"
     else:
         assert [one.choices[0].delta.content for one in answer] == ["Hi"]
+
+
+def test_an_async_stream_that_another_thread_drops() -> None:
+    """The garbage collector works in any thread: the connection is closed by its own loop, and the server stops."""
+
+    async def leave(server: Simulator) -> bool:
+        async with AsyncOpenAI(base_url=server.url) as client:
+            stream: Any = await client.chat.completions.create(
+                model="sim-model", messages=MESSAGES, stream=True
+            )
+            await anext(stream)
+            kept = [stream]
+            del stream
+            await asyncio.to_thread(kept.clear)
+            for _ in range(100):
+                await asyncio.sleep(0.02)
+                if server.aborted:
+                    return True
+        return False
+
+    with Simulator(models=("sim-model",), token_delay=0.05) as server:
+        assert asyncio.run(leave(server), debug=True)  # which sees what another thread asks of a loop
+
+
+@both_kinds
+def test_a_closed_client_stays_closed(caller: Caller, server: Simulator) -> None:
+    """A call on a client that was closed is the SDK's error, and nothing is sent."""
+
+    async def aclose_and_call(client: Any) -> Any:
+        await client.close()
+        return await LANE["chat"](client)
+
+    def close_and_call(client: Any) -> Any:
+        client.close()
+        return LANE["chat"](client)
+
+    with pytest.raises((RuntimeError, openai.APIConnectionError), match="closed"):
+        caller.run(
+            close_and_call if caller.kind == "blocking" else aclose_and_call, base_url=server.url, api_key=KEY
+        )
+    assert not server.requests

@@ -76,7 +76,8 @@ def _ready(
 ) -> tuple[Any, Prepared] | None:
     """Return the wire and the call that goes over it, None where the SDK's own path has to take it."""
     lane: Lane | None = client._lane
-    if lane is None or not is_untouched(source, is_async=is_async):
+    # Of a closed client the SDK says best that it is closed.
+    if lane is None or client._client.is_closed or not is_untouched(source, is_async=is_async):
         return None
     wire = lane.asyncio_wire() if is_async else lane.wire()
     prepared = None if wire is None else lane.prepared(source, parameters)

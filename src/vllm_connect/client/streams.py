@@ -61,7 +61,7 @@ class _LaneStream:
     def __del__(self) -> None:
         # A stream that was dropped: its connection goes at once, and with it the server's work.
         if not getattr(self, "_is_over", True):
-            self._stop()
+            self._exchange.drop()
 
 
 class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, override]  # properties for attributes

@@ -96,7 +96,7 @@ class _WireStream:
 
     def __del__(self) -> None:
         # A response that was dropped unread: what the server still does for it ends.
-        self._exchange.close()
+        self._exchange.drop()
 
 
 def _as_event(payload: bytes) -> bytes:

@@ -460,6 +460,18 @@ class AsyncExchange(Exchange):
         self.is_done = True
         self._connection.finish(self)
 
+    def drop(self) -> None:
+        """Be done from the garbage collector, which works in any thread: the loop's own closes the connection."""
+        try:
+            is_own = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            is_own = False
+        if is_own:
+            self.close()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and all its connections with it
+            self._loop.call_soon_threadsafe(self.close)
+
     def tell(self) -> None:
         """Wake who waits."""
         waiter = self._waiter

@@ -240,6 +240,10 @@ class BlockingExchange(Exchange):
         if connection is not None:
             self._wire.finish(connection, is_reusable=self.is_reusable)
 
+    def drop(self) -> None:
+        """Be done from the garbage collector, which works in any thread."""
+        self.close()
+
     def __del__(self) -> None:
         # A stream that was dropped: its connection goes at once, and with it the server's work.
         if getattr(self, "_connection", None) is not None:
@@ -255,12 +259,9 @@ class BlockingExchange(Exchange):
                 self._write_rest(sock, request)
         except TimeoutError:
             self._expire()
-        except (BrokenPipeError, ConnectionResetError) as error:
-            # A server that refuses a body answers before it has read it: that answer says more.
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a body answers before it has read it: what it says is read next.
             self.is_truncated = True
-            self._receive()
-            if self.answer is None and not self.is_done:
-                self.fail(error)
 
     def _write_rest(self, sock: socket.socket, request: Outgoing) -> None:
         body: Any = request.more  # an async iterator raises here as it does anywhere
