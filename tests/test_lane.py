@@ -208,6 +208,7 @@ def test_raw_response(caller: Caller, server: Simulator) -> None:
     assert (raw.status_code, raw.retries_taken, raw.method) == (200, 0, "POST")
     assert raw.headers["server"] == "uvicorn"
     assert raw.http_request.headers["authorization"] == "Bearer ***"
+    assert 0 < raw.elapsed.total_seconds() < 30
     parsed = raw.parse()
     assert raw.parse() is parsed
     assert parsed.id in raw.text

@@ -1,6 +1,6 @@
 """What makes an SDK client ours, the same for the blocking and the async one; no I/O.
 
-The SDK's hooks that are overridden here exist in openai 2.25 and 3.x alike; `tests/test_sdk_hooks.py` watches
+The SDK's hooks that are overridden here exist in openai 2.25 and 3.x alike; `tests/test_package.py` watches
 that they stay.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
@@ -56,6 +57,7 @@ class Seen:
             http, exchange = self.client._client.http, self.sent.exchange
             stream = body_stream(http, exchange) if exchange.is_stream else None
             self._response = response_of(http, exchange.answer, self.request(), stream=stream)
+            self._response.elapsed = timedelta(seconds=self.sent.answered - self.prepared.call.started)
         return self._response
 
     def refusal(self) -> Exception | None:

@@ -27,14 +27,15 @@ FIRST_ERROR_STATUS = 300
 
 
 class Sent:
-    """A call that was answered: its exchange, the key it left with, and the number of tries."""
+    """A call that was answered: its exchange, the key it left with, the number of tries, the moment of its answer."""
 
-    __slots__ = ("exchange", "key", "tries")
+    __slots__ = ("answered", "exchange", "key", "tries")
 
-    def __init__(self, exchange: Any, key: Key | None, tries: int) -> None:
+    def __init__(self, exchange: Any, key: Key | None, tries: int, answered: float) -> None:
         self.exchange = exchange
         self.key = key
         self.tries = tries
+        self.answered = answered
 
 
 async def asend(  # noqa: PLR0917 - once per call, and arguments by name cost
@@ -66,7 +67,7 @@ async def asend(  # noqa: PLR0917 - once per call, and arguments by name cost
             )
         except (WireFailure, OSError) as error:
             raise wire_failure(error, request=shown(), call=call, tries=tries, before=before) from error
-        return Sent(exchange, key, tries), _refusal(exchange)
+        return Sent(exchange, key, tries, conduct.clock()), _refusal(exchange)
 
     return await conduct.arun(call, attempt)
 
@@ -97,7 +98,7 @@ def send(  # noqa: PLR0917 - as above
             )
         except (WireFailure, OSError) as error:
             raise wire_failure(error, request=shown(), call=call, tries=tries, before=before) from error
-        return Sent(exchange, key, tries), _refusal(exchange)
+        return Sent(exchange, key, tries, conduct.clock()), _refusal(exchange)
 
     return conduct.run(call, attempt)
 
