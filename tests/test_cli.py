@@ -17,6 +17,7 @@ import vllm_connect
 from tests.commands import COMMAND, Terminal, run
 from vllm_connect import OpenAI
 from vllm_connect.cli.app import COMMANDS
+from vllm_connect.settings.fields import FIELDS, KEY_FIELDS
 from vllm_connect.simulator import Reply, Simulator
 from vllm_connect.simulator.options import OPTIONS
 
@@ -57,6 +58,9 @@ def test_config(server: Simulator) -> None:
     as_json = json.loads(run("config", "gpu1", "--json", "--key-file", "key").stdout)["settings"]
     assert as_json["base_url"] == {"value": "http://gpu1:8000/v1", "origin": "argument"}
     assert as_json["api_key"] == {"value": "***", "origin": "--key-file"}
+    named = {name.partition(".")[0] for name in as_json}
+    # Shown where they are given only: tables without a default, and what a command line or a file reads a key with.
+    assert named >= FIELDS.keys() - {*KEY_FIELDS, "tls", "model_aliases"}
     assert server.connections == 0
 
 

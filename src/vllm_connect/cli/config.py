@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -46,18 +46,10 @@ def _rows(settings: Settings) -> list[Row]:
     def row(name: str, value: object) -> Row:
         return name, None if value is None else str(value), settings.origins.get(name, "default")
 
-    timeouts = [
-        row(f"timeouts.{field.name}", getattr(settings.timeouts, field.name))
-        for field in dataclasses.fields(settings.timeouts)
-    ]
-    tls = (
-        []
-        if settings.tls is None
-        else [
-            row(f"tls.{field.name}", getattr(settings.tls, field.name))
-            for field in dataclasses.fields(settings.tls)
-        ]
-    )
+    def table(name: str, value: Any) -> list[Row]:
+        fields = () if value is None else dataclasses.fields(value)
+        return [row(f"{name}.{field.name}", getattr(value, field.name)) for field in fields]
+
     aliases = [row(f"model_aliases.{name}", real) for name, real in settings.model_aliases.items()]
     return [
         row("base_url", settings.endpoint),
@@ -65,8 +57,11 @@ def _rows(settings: Settings) -> list[Row]:
         row("model", settings.model),
         row("profile", settings.profile),
         *aliases,
-        *timeouts,
-        *tls,
+        *table("timeouts", settings.timeouts),
+        *table("limits", settings.limits),
+        row("long_calls", settings.long_calls),
+        row("wire", settings.wire),
+        *table("tls", settings.tls),
         row("allow_insecure_key", settings.allow_insecure_key),
         row("use_openai_api_key", settings.use_openai_api_key),
     ]
