@@ -1,0 +1,53 @@
+"""How long a replica takes to its first token: as it is lately, as it usually is, and at its peak."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Latency"]
+
+# How much a new time counts: in what is so lately (about the last ten), and usually (about the last hundred).
+LATELY = 0.1
+USUALLY = 0.01
+# Seconds after which a peak counts for a third of itself.
+FADING = 10.0
+
+
+class Latency:
+    """The times to the first token of one replica, in seconds; None before the first."""
+
+    __slots__ = ("_heard_at", "_known", "_peak", "lately", "usually")
+
+    def __init__(self) -> None:
+        self.lately: float | None = None
+        self.usually: float | None = None
+        self._known = 0
+        self._peak = 0.0
+        self._heard_at = 0.0
+
+    def heard(self, seconds: float, now: float) -> None:
+        """Take in the time of one attempt."""
+        self._known += 1
+        self.lately = _moved(self.lately, seconds, LATELY)
+        # A mean of all, until there are enough of them.
+        self.usually = _moved(self.usually, seconds, max(USUALLY, 1.0 / self._known))
+        # Slow is believed at once, fast only by and by (peak EWMA, after Finagle).
+        self._peak = max(seconds, _faded(self._peak, seconds, now - self._heard_at))
+        self._heard_at = now
+
+    def expected(self, now: float, otherwise: float) -> float:
+        """Return the time that the next attempt has to expect.
+
+        What was heard long ago says less and less; `otherwise` is what to expect of a replica nothing is known of.
+        """
+        if not self._known:
+            return otherwise
+        return _faded(self._peak, otherwise, now - self._heard_at)
+
+
+def _moved(mean: float | None, value: float, share: float) -> float:
+    return value if mean is None else mean + share * (value - mean)
+
+
+def _faded(value: float, into: float, seconds: float) -> float:
+    return into + (value - into) * math.exp(-max(seconds, 0.0) / FADING)
