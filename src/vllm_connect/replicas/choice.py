@@ -91,20 +91,13 @@ def _cheaper_of_two(
     ready: Sequence[Replica], now: float, usual_time: float, chance: Callable[[], float]
 ) -> Replica:
     """Return the cheaper of two at random: nearly as even as the cheapest of all, and no herd runs to one."""
-    # One that is warming is on the list as often as its share says, so that its traffic grows with it.
-    drawn = [replica for replica in ready if _is_drawn(replica, now, chance)] or ready
-    if len(drawn) == 1:
-        return drawn[0]
-    first = _index(len(drawn), chance)
-    second = _index(len(drawn) - 1, chance)
+    if len(ready) == 1:
+        return ready[0]
+    first = _index(len(ready), chance)
+    second = _index(len(ready) - 1, chance)
     second += second >= first
-    one, other = drawn[first], drawn[second]
+    one, other = ready[first], ready[second]
     return one if one.cost(now, usual_time) <= other.cost(now, usual_time) else other
-
-
-def _is_drawn(replica: Replica, now: float, chance: Callable[[], float]) -> bool:
-    share = replica.health.share(now)
-    return share >= 1.0 or chance() < share
 
 
 def _index(length: int, chance: Callable[[], float]) -> int:

@@ -9,8 +9,9 @@ __all__ = ["Latency"]
 # How much a new time counts: in what is so lately (about the last ten), and usually (about the last hundred).
 LATELY = 0.1
 USUALLY = 0.01
-# Seconds after which a peak counts for a third of itself.
+# Seconds after which a peak counts for a third of itself, and for nothing: a replica that was slow must be tried again.
 FADING = 10.0
+FORGOTTEN = 30.0
 
 
 class Latency:
@@ -23,7 +24,7 @@ class Latency:
         self.usually: float | None = None
         self._known = 0
         self._peak = 0.0
-        self._heard_at = 0.0
+        self._heard_at = -math.inf
 
     def heard(self, seconds: float, now: float) -> None:
         """Take in the time of one attempt."""
@@ -32,17 +33,21 @@ class Latency:
         # A mean of all, until there are enough of them.
         self.usually = _moved(self.usually, seconds, max(USUALLY, 1.0 / self._known))
         # Slow is believed at once, fast only by and by (peak EWMA, after Finagle).
-        self._peak = max(seconds, _faded(self._peak, seconds, now - self._heard_at))
+        before = seconds if self._is_forgotten(now) else _faded(self._peak, seconds, now - self._heard_at)
+        self._peak = max(seconds, before)
         self._heard_at = now
 
-    def expected(self, now: float, otherwise: float) -> float:
-        """Return the time that the next attempt has to expect.
+    def expected(self, now: float, usual: float) -> float | None:
+        """Return the time that the next attempt has to expect, None where nothing is known of late.
 
-        What was heard long ago says less and less; `otherwise` is what to expect of a replica nothing is known of.
+        What was heard some time ago says less and less, and fades into what is `usual` in the group.
         """
-        if not self._known:
-            return otherwise
-        return _faded(self._peak, otherwise, now - self._heard_at)
+        if self._is_forgotten(now):
+            return None
+        return _faded(self._peak, usual, now - self._heard_at)
+
+    def _is_forgotten(self, now: float) -> bool:
+        return now - self._heard_at >= FORGOTTEN
 
 
 def _moved(mean: float | None, value: float, share: float) -> float:

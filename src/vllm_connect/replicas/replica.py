@@ -92,8 +92,14 @@ class Replica:
         return self.in_flight < self.concurrency.limit and not self.health.is_paused(now)
 
     def cost(self, now: float, usual_time: float) -> float:
-        """Return what one more attempt costs: its time to the first token behind those that are in flight."""
-        return (self.in_flight + 1) * self.latency.expected(now, usual_time) / self.health.share(now)
+        """Return what one more attempt costs: its time to the first token behind those that are in flight.
+
+        A replica of which nothing is known of late is tried by one call at a time.
+        """
+        expected = self.latency.expected(now, usual_time)
+        if expected is None:
+            expected = usual_time if self.in_flight else 0.0
+        return (self.in_flight + 1) * expected / self.health.share(now)
 
     def heard(self, seconds: float, now: float) -> None:
         """Take in the time to the first token of one attempt."""

@@ -1,0 +1,743 @@
+"""Which replica is next: affinity with a bound, rests, probes, limits and the budget, on a clock of our own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vllm_connect.outcome import Attempt, Blame, Verdict, judge
+from vllm_connect.replicas import Budget, Group, ReplicaState, prefix_key
+
+WELL = judge(Attempt(phase="complete", status=200, finish_reasons=("stop",)))
+UNREACHABLE = judge(Attempt(phase="connect", ending="failed"))
+CRASH = judge(Attempt(phase="sent", ending="lost"))
+OVERLOAD = judge(Attempt(phase="complete", status=503))
+SILENT = judge(Attempt(phase="sent", ending="timer", timer="first_token"))
+WRONG = judge(Attempt(phase="complete", status=500))
+MISPLACED = judge(Attempt(phase="complete", status=404, lacks_model=True))
+NOTHING = judge(Attempt(phase="complete", status=400))
+VERDICTS = (WELL, UNREACHABLE, CRASH, OVERLOAD, SILENT, WRONG, MISPLACED, NOTHING)
+
+
+def names(number: int) -> list[str]:
+    return [f"http://gpu{index}:8000/v1" for index in range(number)]
+
+
+def group(number: int, chance: Callable[[], float] | None = None) -> Group:
+    return Group(names(number), chance or random.Random(1).random)
+
+
+def states(group: Group, now: float) -> dict[str, ReplicaState]:
+    return {state.name: state for state in group.report(now)}
+
+
+def pick(group: Group, now: float, **wish: Any) -> str:
+    """Pick where one must be found."""
+    name = group.pick(now, **wish)
+    assert name is not None
+    return name
+
+
+def home(group: Group, key: bytes, now: float = 0.0, **wish: Any) -> str:
+    """Where a key goes when nothing else is in flight."""
+    name = pick(group, now, key=key, **wish)
+    group.abandoned(name, now)
+    return name
+
+
+def homes(group: Group, keys: list[bytes], now: float = 0.0) -> dict[bytes, str]:
+    return {key: home(group, key, now) for key in keys}
+
+
+def attempt(group: Group, name: str, now: float, verdict: Verdict, **told: Any) -> None:
+    """Have one attempt on this replica end at once, whatever would have been picked."""
+    assert group.pick(now, avoid=[other for other in group.names if other != name]) == name
+    group.ended(name, now, verdict, **told)
+
+
+def come_back(group: Group, name: str, now: float) -> None:
+    """Have the probe of a replica go well."""
+    assert group.pick(now) == name
+    group.ended(name, now, WELL)
+
+
+KEYS = [b"%d" % number for number in range(4000)]
+
+
+# A single replica.
+
+
+@given(st.lists(st.tuples(st.sampled_from(VERDICTS), st.floats(0, 5)), max_size=40))
+def test_a_single_replica_is_always_picked(history: list[tuple[Verdict, float]]) -> None:
+    """A client with one server never refuses a call, whatever became of those before it."""
+    single, now = group(1), 0.0
+    for verdict, passed in history:
+        name = pick(single, now, key=b"a", model="qwen")
+        single.ended(name, now, verdict, model="qwen")
+        now += passed
+        state = single.report(now)[0]
+        assert (state.state, state.in_flight) == ("serving", 0)
+    assert single.pick(now, avoid=single.names) is None
+
+
+# Affinity.
+
+
+@pytest.mark.parametrize("number", [2, 3, 8])
+def test_keys_of_one_replica_move_when_it_goes(number: int) -> None:
+    """When one of N replicas goes, at most 1/N + 1% of the keys move, all of them its own; they come back with it."""
+    replicas = group(number)
+    before = homes(replicas, KEYS)
+    gone = before[KEYS[0]]
+    replicas.update([name for name in replicas.names if name != gone], 0.0)
+    without = homes(replicas, KEYS)
+    moved = [key for key in KEYS if before[key] != without[key]]
+    assert all(before[key] == gone for key in moved)
+    assert len(moved) <= len(KEYS) * (1 / number + 0.01)
+    replicas.update(names(number), 1.0)
+    assert homes(replicas, KEYS, 100.0) == before
+
+
+def test_keys_are_spread_evenly() -> None:
+    """Each of eight replicas is home to about an eighth of the keys, in any order of the names."""
+    counted = Counter(homes(group(8), KEYS).values())
+    assert all(0.85 < count / (len(KEYS) / 8) < 1.15 for count in counted.values())
+    turned = Group(list(reversed(names(8))))
+    assert homes(turned, KEYS[:200]) == homes(group(8), KEYS[:200])
+
+
+def test_homes_are_the_same_in_every_process() -> None:
+    """Processes with different hash seeds agree on the key of a request and on its home."""
+    program = (
+        "from vllm_connect.replicas import Group, prefix_key\n"
+        "group = Group(['a', 'b', 'c', 'd', 'e'])\n"
+        "keys = [prefix_key({'model': 'qwen', 'messages': [{'role': 'user', 'content': f'{n}', 'x': [1.5, n, None]}]})"
+        " for n in range(50)]\n"
+        "print([group.pick(0.0, key=key) for key in keys], keys)\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(said) == 1
+    assert said != {b""}
+
+
+@given(st.integers(2, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=120))
+def test_no_replica_has_more_than_its_share_of_the_load(number: int, steps: list[tuple[bool, int]]) -> None:
+    """However few the keys and in whatever order calls end, none has over 1.25 times the mean when it is picked."""
+    replicas = group(number)
+    running: list[str] = []
+    for begins, at in steps:
+        if begins or not running:
+            name = pick(replicas, 0.0, key=b"%d" % (at % 3))
+            running.append(name)
+            assert running.count(name) <= math.ceil(1.25 * len(running) / number)
+        else:
+            replicas.ended(running.pop(at % len(running)), 0.0, WELL)
+
+
+def test_what_does_not_fit_at_home_goes_to_one_second_choice() -> None:
+    """Calls that find their home full all go where the key would go without it, so that only one more reads the prefix."""
+    for key in KEYS[:20]:
+        replicas = group(4)
+        first = home(replicas, key)
+        second = home(replicas, key, avoid=[first])
+        assert [pick(replicas, 0.0, key=key) for _ in range(2)] == [first, second]
+
+
+# Without a key.
+
+
+def test_a_call_without_a_key_goes_to_the_less_loaded_of_two() -> None:
+    """Calls spread evenly, and never all to the one that seems best."""
+    replicas = group(4)
+    counted = Counter(pick(replicas, 0.0) for _ in range(400))
+    assert max(counted.values()) - min(counted.values()) <= 4
+
+
+def test_the_share_of_a_slow_replica_falls() -> None:
+    """A replica whose first tokens take ten times as long loses at least 80% of its share, and is given it back."""
+    replicas = group(4)
+    slow, noise = replicas.names[0], random.Random(2)
+
+    def share(begin: float, end: float, slowness: float) -> float:
+        chosen: Counter[str] = Counter()
+        for step in range(int(begin * 20), int(end * 20)):
+            name = pick(replicas, step / 20)
+            chosen[name] += 1
+            taken = noise.uniform(0.1, 0.3) * (slowness if name == slow else 1.0)
+            replicas.ended(name, step / 20 + taken, WELL, first_token=taken)
+        return chosen[slow] / chosen.total()
+
+    before = share(0, 20, 1.0)
+    assert 0.15 < before < 0.35
+    assert share(20, 30, 10.0) < 0.2 * before
+    share(30, 90, 1.0)
+    assert share(90, 110, 1.0) > 0.5 * before
+
+
+# Rests.
+
+
+@pytest.mark.parametrize(
+    ("verdict", "failures"),
+    [
+        (UNREACHABLE, 1),
+        (CRASH, 1),
+        (SILENT, 2),
+        (WRONG, 3),
+        (OVERLOAD, None),
+        (MISPLACED, None),
+        (NOTHING, None),
+    ],
+    ids=lambda value: value.blame.name if isinstance(value, Verdict) else str(value),
+)
+def test_failures_that_send_to_rest(verdict: Verdict, failures: int | None) -> None:
+    """A replica rests after one crash or failed connection, two silences or three wrong answers in a row, and only so."""
+    for well_between in (False, True):
+        replicas, rested = group(4), None
+        bad = replicas.names[0]
+        for count in range(1, 13):
+            attempt(replicas, bad, count / 100, verdict, model="other")
+            if states(replicas, count / 100)[bad].state == "resting":
+                rested = count
+                break
+            if well_between:
+                attempt(replicas, bad, count / 100, WELL)
+        assert rested == (failures if failures == 1 or not well_between else None)
+
+
+def test_a_resting_replica_gets_no_calls_and_says_why() -> None:
+    """While it rests, no call goes to it, with or without a key; the report has the reason and what is left."""
+    replicas = group(3, lambda: 0.5)
+    bad = home(replicas, b"k")
+    attempt(replicas, bad, 10.0, CRASH)
+    assert {
+        pick(replicas, 10.0 + step / 100, key=key) for step in range(90) for key in (b"k", None)
+    }.isdisjoint({bad})
+    state = states(replicas, 10.25)[bad]
+    assert (state.state, state.failures, state.failed, state.served) == ("resting", 1, 1, 0)
+    assert state.rests_for == pytest.approx(0.75)
+    assert state.reason == "it breaks off work (lost)"
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_rests_grow_and_differ(chance: float) -> None:
+    """Rests double from 1 s to 60 s, a quarter shorter or longer by chance; well for a minute, they begin anew."""
+    replicas = group(2, lambda: chance)
+    bad, now, rests = replicas.names[0], 0.0, []
+    for _ in range(9):
+        attempt(replicas, bad, now, CRASH)
+        rested = states(replicas, now)[bad].rests_for
+        assert rested is not None
+        rests.append(rested)
+        now += rested
+    factor = 0.75 + chance / 2
+    assert rests == pytest.approx([factor * wait for wait in (1, 2, 4, 8, 16, 32, 60, 60, 60)])
+    come_back(replicas, bad, now)
+    attempt(replicas, bad, now + 59.9, CRASH)
+    assert states(replicas, now + 59.9)[bad].rests_for == pytest.approx(60 * factor)
+    now += 59.9 + 60 * factor
+    come_back(replicas, bad, now)
+    attempt(replicas, bad, now + 60, CRASH)
+    assert states(replicas, now + 60)[bad].rests_for == pytest.approx(factor)
+
+
+def test_one_breakdown_is_one_rest() -> None:
+    """All that was in flight when a replica broke down ends with it: that is one failure of the replica, not many."""
+    replicas = group(2, lambda: 0.5)
+    bad = replicas.names[0]
+    running = [name for name in (pick(replicas, 0.0) for _ in range(40)) if name == bad]
+    for name in running:
+        replicas.ended(name, 1.0, CRASH)
+    assert states(replicas, 1.0)[bad].rests_for == pytest.approx(1.0)
+    attempt(replicas, bad, 2.0, CRASH)
+    assert states(replicas, 2.0)[bad].rests_for == pytest.approx(2.0)
+
+
+@given(st.integers(1, 9), st.lists(st.integers(0, 8), max_size=40))
+def test_at_most_half_of_a_group_rests(number: int, failing: list[int]) -> None:
+    """Whoever fails, half of the replicas at most rest, one of two; the others are used however they are."""
+    replicas = group(number)
+    for step, index in enumerate(failing):
+        attempt(replicas, replicas.names[index % number], step / 1000, CRASH)
+        resting = [state for state in replicas.report(step / 1000) if state.state == "resting"]
+        assert len(resting) <= number // 2
+        assert pick(replicas, step / 1000) not in {state.name for state in resting}
+
+
+def test_a_bad_replica_that_may_not_rest_comes_after_the_good() -> None:
+    """Where too many rest, one more that fails is passed over for a moment while another takes the work gladly."""
+    replicas = group(3)
+    for name in replicas.names[:2]:
+        attempt(replicas, name, 0.0, CRASH)
+    assert {home(replicas, key, 0.1) for key in KEYS[:50]} == {replicas.names[2]}
+    attempt(replicas, replicas.names[2], 0.2, CRASH)
+    assert {home(replicas, key, 0.3) for key in KEYS[:50]} == set(replicas.names[1:])
+
+
+def test_one_call_at_a_time_probes_a_replica_after_its_rest() -> None:
+    """After its rest one call goes to it, and none else before that one has ended; a failure makes it rest again."""
+    replicas = group(4, lambda: 0.5)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 0.0, CRASH)
+    assert pick(replicas, 1.0) == bad
+    assert states(replicas, 1.0)[bad].state == "resting"
+    assert bad not in {pick(replicas, 1.0 + step / 100) for step in range(50)}
+    replicas.ended(bad, 1.5, CRASH)
+    assert states(replicas, 1.5)[bad].rests_for == pytest.approx(2.0)
+    # One that says nothing of it leaves the next call to find out.
+    assert pick(replicas, 3.5) == bad
+    replicas.ended(bad, 3.6, NOTHING)
+    assert pick(replicas, 3.7) == bad
+    replicas.abandoned(bad, 3.8)
+    come_back(replicas, bad, 3.9)
+    assert states(replicas, 3.9)[bad].state == "warming"
+
+
+def test_a_call_that_has_failed_does_not_probe() -> None:
+    """A call that has tried a replica goes to one at work; only where none is left, to one that rests."""
+    replicas = group(3)
+    bad, tried, good = replicas.names
+    attempt(replicas, bad, 0.0, CRASH)
+    assert pick(replicas, 5.0, avoid=[tried]) == good
+    assert pick(replicas, 5.0, avoid=[tried, good]) == bad
+    assert replicas.pick(5.0, avoid=[tried, good, bad]) is None
+
+
+def test_what_ends_well_while_its_server_shuts_down_does_not_bring_it_back() -> None:
+    """A server that drains finishes its work and takes no new: it rests on."""
+    replicas = group(2)
+    bad = replicas.names[0]
+    for _ in range(4):
+        replicas.pick(0.0)
+    attempt(replicas, bad, 1.0, UNREACHABLE)
+    replicas.ended(bad, 1.1, WELL)
+    assert states(replicas, 1.1)[bad].state == "resting"
+
+
+def test_a_replica_that_comes_back_warms_up() -> None:
+    """Its share grows over ten seconds, of calls with a key and of calls without; its own keys come back to it."""
+    replicas = group(4)
+    bad = replicas.names[0]
+    before = homes(replicas, KEYS)
+    attempt(replicas, bad, 0.0, CRASH)
+    come_back(replicas, bad, 2.0)
+
+    def shares(now: float) -> tuple[float, float]:
+        keyed = homes(replicas, KEYS, now)
+        assert all(before[key] == bad for key in KEYS if keyed[key] == bad)
+        plain = [pick(replicas, now) for _ in range(400)]
+        for name in plain:
+            replicas.abandoned(name, now)
+        return list(keyed.values()).count(bad) * 4 / len(KEYS), plain.count(bad) * 4 / len(plain)
+
+    for passed, lowest, highest in ((0.0, 0.02, 0.3), (5.0, 0.4, 0.75), (10.0, 0.9, 1.1)):
+        keyed, plain = shares(2.0 + passed)
+        assert lowest < keyed < highest, passed
+        assert lowest < plain < highest, passed
+    assert homes(replicas, KEYS, 12.0) == before
+
+
+# Limits.
+
+
+def test_a_refusal_shrinks_the_limit_and_lets_others_go_first() -> None:
+    """A 503 leaves 70% of what was in flight as the limit, once in a second, and the next calls go elsewhere."""
+    replicas = group(2, lambda: 0.5)
+    full, other = replicas.names
+    for _ in range(20):
+        pick(replicas, 0.0, avoid=[other])
+    for _ in range(5):
+        replicas.ended(full, 0.0, OVERLOAD)
+    assert states(replicas, 0.0)[full].limit == 14
+    assert {pick(replicas, 0.4) for _ in range(30)} == {other}
+    for _ in range(15):
+        replicas.ended(full, 0.4, WELL)
+    assert full in {pick(replicas, 0.6) for _ in range(30)}
+
+
+def test_a_limit_never_makes_a_call_wait() -> None:
+    """When all are at their limits, a call goes to the one least filled; limits are 1 at least."""
+    replicas = group(2)
+    for step, name in itertools.product(range(30), replicas.names):
+        attempt(replicas, name, 2.0 * step, OVERLOAD)
+    assert [state.limit for state in replicas.report(60.0)] == [1, 1]
+    assert Counter(pick(replicas, 60.0) for _ in range(10)) == dict.fromkeys(replicas.names, 5)
+
+
+def test_a_limit_that_is_used_grows_again() -> None:
+    """Good answers raise a limit that is at least half used, by four for each time it is filled; else they do not."""
+    replicas = group(2)
+    name, other = replicas.names
+    for _ in range(30):
+        pick(replicas, 0.0, avoid=[other])
+    replicas.ended(name, 0.0, OVERLOAD)
+    assert states(replicas, 0.0)[name].limit == 21
+    for step in range(29):
+        replicas.ended(name, 1.0 + step, WELL)
+    assert 21 + 2 <= states(replicas, 60.0)[name].limit <= 21 + 4
+    before = states(replicas, 60.0)[name].limit
+    for step in range(100):
+        attempt(replicas, name, 60.0 + step, WELL)
+    assert states(replicas, 200.0)[name].limit == before
+
+
+def test_slow_first_tokens_shrink_the_limit() -> None:
+    """First tokens of more than twice their usual time take the limit towards what is in flight, to 8 at least."""
+    replicas = group(2)
+    name = replicas.names[0]
+    for step in range(100):
+        attempt(replicas, name, step / 10, WELL, first_token=0.2)
+    assert states(replicas, 10.0)[name].limit == 256
+    for step in range(30):
+        attempt(replicas, name, 10.0 + step, WELL, first_token=1.0)
+    state = states(replicas, 40.0)[name]
+    assert state.limit == 8
+    assert state.first_token == pytest.approx(1.0, abs=0.1)
+
+
+# Models and exclusions.
+
+
+def test_a_replica_without_the_model_is_passed_over() -> None:
+    """A 404 for a model keeps calls for that model away for a minute; where none has it, one still says so."""
+    replicas = group(2)
+    bad, good = replicas.names
+    attempt(replicas, bad, 0.0, MISPLACED, model="qwen")
+    assert {home(replicas, key, 59.0, model="qwen") for key in KEYS[:50]} == {good}
+    assert {home(replicas, key, 59.0, model="other") for key in KEYS[:50]} == {bad, good}
+    assert replicas.pick(1.0, model="qwen", avoid=[good]) is None
+    attempt(replicas, good, 59.0, MISPLACED, model="qwen")
+    assert pick(replicas, 59.5, model="qwen") in replicas.names
+    assert {home(replicas, key, 60.0, model="qwen") for key in KEYS[:50]} == {bad}
+    assert states(replicas, 60.0)[bad].state == "serving"
+
+
+def test_an_excluded_replica_gets_no_calls_until_it_is_readmitted() -> None:
+    """An exclusion holds for all calls or for those of one model, is shown, and leaves no share of rests."""
+    replicas = group(3)
+    bad, other, last = replicas.names
+    replicas.exclude(bad, "serves llama")
+    replicas.exclude(other, "its context is 2048", model="qwen")
+    assert {home(replicas, key) for key in KEYS[:50]} == {other, last}
+    assert {home(replicas, key, model="qwen") for key in KEYS[:50]} == {last}
+    assert [(state.state, state.reason) for state in replicas.report(0.0)] == [
+        ("excluded", "serves llama"),
+        ("serving", "its context is 2048"),
+        ("serving", ""),
+    ]
+    replicas.exclude(last, "gone")
+    assert replicas.pick(0.0, model="qwen") is None
+    replicas.readmit(bad)
+    replicas.readmit(other)
+    assert {home(replicas, key, model="qwen") for key in KEYS[:50]} == {bad, other}
+
+
+# Moves.
+
+
+def kill(replicas: Group, name: str, now: float) -> int:
+    """End all that is in flight on a replica, and count what may move free of charge."""
+    in_flight = states(replicas, now)[name].in_flight
+    free = 0
+    for _ in range(in_flight):
+        replicas.ended(name, now, CRASH)
+        free += replicas.may_move_free(name, now, [name])
+    return free
+
+
+def test_what_was_in_flight_on_a_replica_that_dies_moves_free() -> None:
+    """Killing one of several moves all of its calls without the budget, and no call more for ten seconds."""
+    replicas = group(3)
+    dead = replicas.names[0]
+    for _ in range(64):
+        pick(replicas, 0.0)
+    in_flight = states(replicas, 0.0)[dead].in_flight
+    assert in_flight >= 20
+    assert kill(replicas, dead, 1.0) == in_flight
+    attempt(replicas, dead, 5.0, CRASH)
+    assert not replicas.may_move_free(dead, 5.0, [dead])
+    attempt(replicas, dead, 15.0, CRASH)
+    assert replicas.may_move_free(dead, 15.0, [dead])
+    assert not replicas.may_move_free(dead, 15.0, [dead])
+
+
+@pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE, SILENT])
+def test_no_move_is_free_into_a_sick_group(verdict: Verdict) -> None:
+    """Where each other replica is tried, excluded or has failed in the last ten seconds, a move is charged."""
+    replicas = group(4)
+    dead, sick, excluded, tried = replicas.names
+    attempt(replicas, sick, 0.0, verdict)
+    replicas.exclude(excluded, "serves llama")
+    attempt(replicas, dead, 9.0, CRASH)
+    assert not replicas.may_move_free(dead, 9.9, [tried])
+    if verdict is SILENT:
+        assert replicas.may_move_free(dead, 10.0, [tried])
+    else:
+        come_back(replicas, sick, 9.95)
+        assert replicas.may_move_free(dead, 10.0, [tried])
+
+
+# Changes while running.
+
+
+def test_replicas_change_while_calls_run() -> None:
+    """New replicas warm up, the others keep what is known of them; a call on a removed one ends, and may move free."""
+    replicas = group(2)
+    first, second = replicas.names
+    attempt(replicas, second, 0.0, WELL)
+    for _ in range(4):
+        pick(replicas, 0.0)
+    replicas.update([second, "new"], 1.0)
+    assert replicas.names == (second, "new")
+    assert [(state.served, state.in_flight, state.state) for state in replicas.report(1.0)] == [
+        (1, 2, "serving"),
+        (0, 0, "warming"),
+    ]
+    replicas.ended(first, 1.5, CRASH)
+    assert replicas.may_move_free(first, 1.5, [first])
+    replicas.update([first, second], 2.0)
+    assert states(replicas, 2.0)[first].in_flight == 1
+    replicas.ended(first, 2.5, WELL)
+    replicas.ended("never known", 2.5, WELL)
+    replicas.abandoned("never known", 2.5)
+    assert states(replicas, 2.5)[first].in_flight == 0
+
+
+class Work:
+    """Calls in flight, as their callers count them."""
+
+    def __init__(self) -> None:
+        self.group = group(3)
+        self.running: list[str] = []
+        self.now = 0.0
+
+    def step(self, action: int, at: int) -> None:
+        self.now += at / 10
+        match action:
+            case 0 | 1 | 2:
+                wishes: list[dict[str, Any]] = [
+                    {},
+                    {"key": b"%d" % at},
+                    {"avoid": names(5)[:at]},
+                    {"model": "qwen"},
+                ]
+                name = self.group.pick(self.now, **wishes[at % 4])
+                if name is not None:
+                    self.running.append(name)
+            case 3:
+                chosen = itertools.compress(names(5), [at & 1, at & 2, 1, at & 4, at & 8])
+                self.group.update(list(chosen), self.now)
+            case _ if self.running:
+                name = self.running.pop(at % len(self.running))
+                if at % 9 == 8:
+                    self.group.abandoned(name, self.now)
+                else:
+                    self.group.ended(name, self.now, VERDICTS[at % 8], model="qwen", first_token=at / 10)
+            case _:
+                pass
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 100)), max_size=80))
+def test_what_is_in_flight_is_what_callers_have_in_flight(steps: list[tuple[int, int]]) -> None:
+    """Through failures, rests and changes of the group, no attempt is counted that has ended, and none is forgotten."""
+    work = Work()
+    for action, at in steps:
+        work.step(action, at)
+        for state in work.group.report(work.now):
+            assert state.in_flight == work.running.count(state.name)
+            assert state.limit >= 1
+
+
+def test_many_threads_share_a_group() -> None:
+    """Threads that pick and end at once lose no count."""
+    replicas = group(3)
+
+    def work() -> None:
+        for step in range(500):
+            replicas.budget.earn(step / 1000)
+            replicas.ended(pick(replicas, step / 1000), step / 1000, WELL, first_token=0.1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    report = replicas.report(1.0)
+    assert sum(state.served for state in report) == 4000
+    assert {state.in_flight for state in report} == {0}
+
+
+# The budget.
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 3)), max_size=60))
+def test_the_budget_is_a_share_of_the_calls_and_a_floor(seconds: list[tuple[int, int, float]]) -> None:
+    """Retries are at most 10% of the calls, 3 a second and 10 at once; what is not used is not saved beyond the 10."""
+    budget, now, calls, retries, asked = Budget(), 0.0, 0, 0, 0
+    for begun, failed, passed in seconds:
+        for _ in range(begun):
+            budget.earn(now)
+        calls += begun
+        left_before = 10 + 0.1 * calls + 3 * now - retries
+        granted = sum(budget.spend(now) for _ in range(failed))
+        retries, asked = retries + granted, asked + failed
+        assert granted <= left_before + 1e-6
+        assert granted <= 10
+        now += passed
+    if asked <= 10:
+        assert retries == asked
+
+
+def test_the_budget_fills_again() -> None:
+    """Spent, it grants one retry after ten calls or a third of a second; a clock that seems to run back takes nothing."""
+    budget = Budget()
+    budget.earn(5.0)
+    assert [budget.spend(5.0) for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(10):
+        budget.earn(5.0)
+    assert budget.spend(4.0)
+    assert not budget.spend(5.0)
+    assert not budget.spend(5.3)
+    assert budget.spend(5.34)
+
+
+# Keys of prompts.
+
+
+def chat(*contents: str, **others: Any) -> dict[str, Any]:
+    """A body whose messages are a system prompt, a question, an answer, a question, and so on."""
+    roles = itertools.chain(["system"], itertools.cycle(["user", "assistant"]))
+    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
+    return {"model": "qwen", "messages": messages, **others}
+
+
+LONG = "You know all about one long document. " * 300
+TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (chat("Be kind.", "Hello?"), chat("Be kind.", "Hello?", "Hi!", "And now?")),
+        (chat("Be kind.", "Hello?", "Hi!", "A?"), chat("Be kind.", "Hello?", "Hi!", "B?", "B.", "C?")),
+        (chat("Be kind.", "Hello?"), chat("Be kind.", "Hello?", temperature=1, max_tokens=5, stream=True)),
+        (chat(LONG, "One?"), chat(LONG, "Another?")),
+        ({"model": "qwen", "prompt": LONG + "One?"}, {"model": "qwen", "prompt": LONG + "Another?"}),
+        ({"prompt": "Once upon a time " * 20}, {"prompt": "Once upon a time " * 20 + "there was"}),
+        ({"prompt": [7] * 40}, {"prompt": [[7] * 40 + [8], [9]]}),
+        ({"prompt": "Once"}, {"prompt": ["Once", "Twice"]}),
+    ],
+    ids=[
+        "a turn",
+        "later turns",
+        "sampling",
+        "a document",
+        "a text",
+        "a longer text",
+        "token ids",
+        "several",
+    ],
+)
+def test_requests_that_belong_together(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Turns of a conversation, and requests whose beginning is long and the same, have one key."""
+    assert prefix_key(one) == prefix_key(other) is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        chat("Be kind.", "Where?"),
+        chat("Be rude.", "Hello?"),
+        chat("Be kind.", "Hello?", model="llama"),
+        chat("Be kind.", "Hello?", cache_salt="tenant"),
+        chat("Be kind.", "Hello?", tools=TOOLS),
+        chat("Be kind.Hello?", ""),
+        {"model": "qwen", "prompt": "Be kind.Hello?"},
+    ],
+    ids=["question", "system", "model", "salt", "tools", "borders", "text"],
+)
+def test_requests_that_spread(other: dict[str, Any]) -> None:
+    """What makes the beginning of a prompt another, or the caches that may hold it, makes another key."""
+    assert prefix_key(chat("Be kind.", "Hello?")) != prefix_key(other) is not None
+
+
+def test_a_key_needs_a_prompt() -> None:
+    """Requests without a prompt whose beginning is cached have no key: embeddings, empty bodies, empty prompts."""
+    bodies: list[dict[str, Any]] = [
+        {},
+        {"model": "a", "input": "text"},
+        {"prompt": ""},
+        {"prompt": []},
+        {"messages": []},
+    ]
+    assert [prefix_key(body) for body in bodies] == [None] * 5
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["model", "messages", "prompt", "tools", "cache_salt"]), JSON),
+    st.lists(st.dictionaries(st.sampled_from(["role", "content"]), JSON), max_size=3) | JSON,
+)
+def test_any_body_has_a_key_or_none(body: dict[str, Any], messages: Any) -> None:
+    """No shape of a body is an error here; the server says what is wrong with it."""
+    for asked in (body, {**body, "messages": messages}):
+        key = prefix_key(asked)
+        assert key is None or len(key) == 16
+        assert prefix_key(dict(asked)) == key
+
+
+def test_a_key_costs_little_however_large_the_body_is() -> None:
+    """Prompts of 10 MB, nested beyond recursion, of huge numbers or lone surrogates are looked at in their beginning."""
+    deep: Any = "end"
+    for _ in range(100_000):
+        deep = [deep]
+    circle: list[Any] = []
+    circle.append(circle)
+    huge: list[Any] = [
+        "x" * 10_000_000,
+        ["x"] * 1_000_000,
+        [[]] * 1_000_000,
+        deep,
+        circle,
+        10**5000,
+        "\ud800",
+        object(),
+    ]
+    for content in huge:
+        begun = time.perf_counter()
+        assert prefix_key({"messages": [{"role": "user", "content": content}]})
+        assert prefix_key({"prompt": ["Once", content], "model": content})
+        prefix_key({"prompt": content})
+        assert time.perf_counter() - begun < 0.05
+
+
+def test_every_blame_is_dealt_with() -> None:
+    """A new word about replicas must find its place here too."""
+    assert {verdict.blame for verdict in VERDICTS} == set(Blame)
