@@ -18,7 +18,14 @@ from openai.resources.chat import completions as sdk_completions
 
 import vllm_connect
 from tests.callers import Caller, every_kind
-from vllm_connect import AsyncOpenAI, InvalidAnswer, OpenAI, RedirectRefused, ServerUnreachable, Timeouts
+from vllm_connect import (
+    AnswerIncomplete,
+    AsyncOpenAI,
+    InvalidAnswer,
+    OpenAI,
+    RedirectRefused,
+    Timeouts,
+)
 from vllm_connect.simulator import Reply, Simulator
 
 KEY = "simulator-key"
@@ -346,7 +353,7 @@ def test_a_server_that_parses_reasoning_is_asked_plainly() -> None:
 @both_kinds
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("cut", ServerUnreachable), ("no-done", ServerUnreachable), ("stall", vllm_connect.DeadlineExceeded)],
+    [("cut", AnswerIncomplete), ("no-done", AnswerIncomplete), ("stall", vllm_connect.DeadlineExceeded)],
 )
 def test_long_calls_that_break(caller: Caller, long_answers: Simulator, fault: str, kind: type) -> None:
     """A long call whose server breaks off or stands still ends long before its total."""

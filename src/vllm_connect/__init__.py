@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vllm_connect.client import AsyncOpenAI, OpenAI
     from vllm_connect.endpoint import Tls
     from vllm_connect.errors import (
+        AnswerIncomplete,
         AnswerMalformed,
         AnswerTooLarge,
         DeadlineExceeded,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         KeyRejected,
         ModelNotChosen,
         NotReady,
+        Partial,
         RedirectRefused,
         ServerUnreachable,
         SettingsError,
@@ -35,6 +37,7 @@ _HOMES = {
     "client": ("AsyncOpenAI", "OpenAI"),
     "endpoint": ("Tls",),
     "errors": (
+        "AnswerIncomplete",
         "AnswerMalformed",
         "AnswerTooLarge",
         "DeadlineExceeded",
@@ -44,6 +47,7 @@ _HOMES = {
         "KeyRejected",
         "ModelNotChosen",
         "NotReady",
+        "Partial",
         "RedirectRefused",
         "ServerUnreachable",
         "SettingsError",
@@ -53,6 +57,7 @@ _HOMES = {
 }
 
 __all__ = [  # the names above, by the module they live in
+    "AnswerIncomplete",
     "AnswerMalformed",
     "AnswerTooLarge",
     "AsyncOpenAI",
@@ -65,6 +70,7 @@ __all__ = [  # the names above, by the module they live in
     "ModelNotChosen",
     "NotReady",
     "OpenAI",
+    "Partial",
     "RedirectRefused",
     "ServerUnreachable",
     "Settings",

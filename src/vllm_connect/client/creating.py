@@ -10,6 +10,7 @@ import openai
 from openai._models import FinalRequestOptions  # private, the same in 2.25 and 3.x
 from openai.types import Model
 
+from vllm_connect.client.acquaintance import aaccepts
 from vllm_connect.client.assembly import Assembly
 from vllm_connect.client.forms import Source, is_untouched
 from vllm_connect.client.lane import Lane, Prepared
@@ -18,7 +19,7 @@ from vllm_connect.client.replies import reader
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
 from vllm_connect.dispatch.wire_sender import asend, send
-from vllm_connect.errors import ServerUnreachable
+from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
 from vllm_connect.wire.exchange import END_MARK
 
 __all__ = ["NOT_TAKEN", "acreated", "as_page", "created"]
@@ -46,7 +47,7 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
         )
     except openai.OpenAIError as error:
         return _failed(seen, error)
-    return _answered(seen, AsyncLaneStream)
+    return await _aconcluded(seen, AsyncLaneStream)
 
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
@@ -90,6 +91,16 @@ def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
     if waits and isinstance(error, ServerUnreachable) and error.phase == "connect":
         return NOT_TAKEN
     raise seen.client._explained(error) from error.__cause__
+
+
+async def _aconcluded(seen: Seen, stream_class: Callable[..., Any]) -> Any:
+    """Return what the caller of an async client gets; a blocking one asks on its way who the server is."""
+    try:
+        return _answered(seen, stream_class)
+    except AnswerIncomplete as error:
+        if not await aaccepts(seen.client, error.attempt):
+            raise
+    return _answered(seen, stream_class)
 
 
 def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
@@ -145,6 +156,11 @@ def _whole(seen: Seen) -> Any:
         result = seen.read(reader(seen.prepared.answer), answer.body)
         if carriage.is_vllm is None and seen.prepared.wanted == "whole":
             carriage.learn(result)
+    may_lack = seen.prepared.answer.may_lack
+    if may_lack is not None and may_lack(result, seen.prepared.asked):
+        lacking = seen.lacking(result)
+        if lacking is not None:
+            raise lacking
     request_id = answer.fields.get(b"x-request-id")
     # Where the SDK's own assignment puts it, which costs more than reading the answer.
     result.__dict__["_request_id"] = None if request_id is None else request_id.decode("latin-1")

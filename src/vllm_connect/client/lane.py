@@ -25,6 +25,7 @@ from vllm_connect.client.forms import Form, Source, form_of
 from vllm_connect.dispatch import KEY_GOES_HERE, Call
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts import only_base_model
+from vllm_connect.outcome.completeness import asked_items
 from vllm_connect.settings import Timeouts, Timers, timers
 from vllm_connect.wire.exchange import Wanted
 from vllm_connect.wire.request import Head
@@ -100,7 +101,7 @@ class _Standing:
 class Prepared:
     """A call ready to leave; `answer` is the form in which its answer, or each event of it, is read.
 
-    `carried` names the route of a plain call that travels as a stream.
+    `carried` names the route of a plain call that travels as a stream, `asked` how many choices or vectors it is for.
     """
 
     call: Call
@@ -112,6 +113,7 @@ class Prepared:
     is_raw: bool
     chose_model: bool
     carried: Route | None = None
+    asked: int = 1
 
 
 class Lane:
@@ -185,6 +187,7 @@ class Lane:
             is_raw,
             chose_model is True,
             source.route if travel == "carried" else None,
+            asked=asked_items({**body, **extra} if extra else body),
         )
 
     def _carried(self, source: Source, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bytes | None:

@@ -29,6 +29,8 @@ from openai.types import Completion, CompletionChoice, CreateEmbeddingResponse, 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
 
+from vllm_connect.outcome.judgement import FINISHED
+
 __all__ = [
     "ASYNC_MODELS",
     "CHAT",
@@ -184,6 +186,26 @@ def _floats(packed: bytes) -> list[float]:
     return array("f", packed).tolist()
 
 
+# -- whether it is all: once per call, so that what is well costs no judgement
+
+
+def _may_lack_choices(answer: Any, asked: int) -> bool:
+    choices = answer.choices
+    if len(choices) < asked:
+        return True
+    try:
+        for choice in choices:
+            if choice.finish_reason not in FINISHED:
+                return True
+    except (AttributeError, TypeError):  # it is missing, or no text
+        return True
+    return False
+
+
+def _lacks_vectors(answer: Any, asked: int) -> bool:
+    return len(answer.data) < asked
+
+
 # -- the forms
 
 
@@ -204,6 +226,8 @@ class Form(Generic[M]):
     """Makes of what pydantic validated what the SDK constructs, in place."""
     finish: Callable[[M], None] | None = None
     """Does what the SDK's `post_parser` does to what it constructed."""
+    may_lack: Callable[[Any, int], bool] | None = None
+    """Says of a plain answer, and of how many items were asked for, whether it may be less: to be judged then."""
 
 
 CHAT = Form(
@@ -213,6 +237,7 @@ CHAT = Form(
     part_types=(dict,),
     read_as=ChatCompletion,
     settle=_settle_chat,
+    may_lack=_may_lack_choices,
 )
 # The chunk that tells the usage has no choices.
 CHAT_CHUNK = Form(
@@ -229,6 +254,7 @@ COMPLETION = Form(
     part_types=(str,),
     read_as=_Completion,
     settle=_settle_completion,
+    may_lack=_may_lack_choices,
 )
 COMPLETION_CHUNK = Form(
     kind=Completion, items="choices", may_be_empty=True, read_as=_Completion, settle=_settle_completion
@@ -241,6 +267,7 @@ EMBEDDINGS = Form(
     part_types=(list, str),
     read_as=_Embeddings,
     settle=_settle_embeddings,
+    may_lack=_lacks_vectors,
 )
 # Where the caller did not, the SDK asks for base64 and decodes it; a server may answer with numbers all the same.
 ENCODED_EMBEDDINGS = Form(
@@ -251,6 +278,7 @@ ENCODED_EMBEDDINGS = Form(
     read_as=_EncodedEmbeddings if _READS_BASE64 else None,
     settle=_settle_encoded_embeddings,
     finish=_decode,
+    may_lack=_lacks_vectors,
 )
 MODELS = Form(kind=SyncPage[Model], items="data", may_be_empty=True)
 ASYNC_MODELS = Form(kind=AsyncPage[Model], items="data", may_be_empty=True)

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 
+from vllm_connect.client.acquaintance import accepts
+from vllm_connect.client.endings import broken, error_text, flag, incomplete, unfinished
 from vllm_connect.client.lane import Prepared
+from vllm_connect.client.received import received_whole
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
 from vllm_connect.dispatch.exposure import body_stream, error_response, masked_request, response_of
 from vllm_connect.dispatch.failure import wire_failure
 from vllm_connect.dispatch.sdk_sender import redirect_refused
 from vllm_connect.dispatch.wire_sender import Sent
-from vllm_connect.errors import InvalidAnswer
-from vllm_connect.explain import printable, shape_text
+from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial
+from vllm_connect.explain import shape_text
+from vllm_connect.outcome import Attempt, judge, judged
+from vllm_connect.outcome.completeness import reason_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -88,29 +93,93 @@ class Seen:
         In a plain call that was carried as one it is the error that the call would have got.
         """
         said = error.error
+        attempt = Attempt(phase="answer", status=error.status, reading="error")
         if self.prepared.carried is not None and error.status is not None:
             body = json.dumps({"error": said}).encode()
             response = self.client._client.http.Response(error.status, content=body, request=self.request())
-            as_plain: Exception = self.client._make_status_error_from_response(response)
-            return as_plain
-        message = said.get("message") if isinstance(said, dict) else said
-        if not isinstance(message, str) or not message:
-            message = "An error occurred during streaming"
-        return openai.APIError(printable(message), request=self.request(), body=said)
+            as_plain: openai.APIStatusError = self.client._make_status_error_from_response(response)
+            return as_plain if getattr(as_plain, "attempt", None) is not None else judged(as_plain, attempt)
+        return judged(openai.APIError(error_text(said), request=self.request(), body=said), attempt)
 
-    def invalid(self, reason: str) -> InvalidAnswer:
-        """Return the error for an answer that succeeds, and is no answer."""
+    def invalid(
+        self, reason: str, *, partial: Partial | None = None, delivered: bool = False
+    ) -> InvalidAnswer:
+        """Return the error for an answer that succeeds, and is no answer; `partial` is what came before."""
         settings = self.client._settings
         response = self.response()
         path, kind = response.request.url.path, response.headers.get("content-type", "")
         text = shape_text(path, kind, settings)
-        return InvalidAnswer(f"{text} ({reason}.)", response=response, server=str(settings.endpoint))
+        error = InvalidAnswer(f"{text} ({reason}.)", response=response, server=self.server)
+        error.partial = partial
+        return judged(
+            error,
+            Attempt(phase="answer", status=response.status_code, reading="no answer", delivered=delivered),
+        )
 
-    def failed(self, error: Exception, before: BaseException | None) -> Exception:
-        """Return our error for what broke a stream."""
+    def incomplete(
+        self, reason: str, attempt: Attempt, partial: Partial, *, body: object | None = None
+    ) -> AnswerIncomplete:
+        """Return the error for an answer that began and did not end right; `body` is the server's own error."""
+        assert self.sent is not None
+        return incomplete(reason, attempt, partial, self.request(), self.server, self.sent.tries, body)
+
+    def lacking(self, answer: Any) -> Exception | None:
+        """Return the error for a plain answer that is less than was asked for, None where it is whole."""
+        asked = self.prepared.asked
+        if not hasattr(answer, "choices"):
+            return self.invalid(f"it has {len(answer.data)} vectors for {asked} inputs")
+        reasons = tuple(reason_of(getattr(choice, "finish_reason", None)) for choice in answer.choices)
+        attempt = Attempt(phase="complete", status=200, finish_reasons=reasons)
+        is_done = judge(attempt).is_done or accepts(self.client, attempt)
+        if is_done and len(reasons) >= asked:
+            flag(self.server, reasons)
+            return None
+        partial = received_whole(answer, self.request_id)
+        if is_done:
+            return self.invalid(f"it has {len(reasons)} of {asked} choices", partial=partial)
+        return self.incomplete(unfinished(reasons), attempt, partial)
+
+    @property
+    def server(self) -> str:
+        """The server, for people."""
+        return str(self.client._settings.endpoint)
+
+    @property
+    def request_id(self) -> str:
+        """The id that the server gave to this request, empty where it gave none."""
+        assert self.sent is not None
+        told: bytes = self.sent.exchange.answer.fields.get(b"x-request-id", b"")
+        return told.decode("latin-1")
+
+    # -- what a stream tells of itself
+
+    def failed(
+        self, error: Exception, before: BaseException | None, partial: Partial, attempt: Attempt
+    ) -> Exception:
+        """Return our error for what broke a stream; `attempt` says what is known of it but for how it broke."""
         assert self.sent is not None
         failure = wire_failure(
             error, request=self.request(), call=self.prepared.call, tries=self.sent.tries, before=before
         )
         explained: Exception = self.client._explained(failure)
-        return explained
+        return broken(explained, attempt, partial, self.incomplete)
+
+    def again(self, _error: Exception) -> Sent | None:
+        """Return another answer to read on from, for a stream that failed before it brought anything; else None."""
+        return None
+
+    async def aagain(self, _error: Exception) -> Sent | None:
+        """Do the same for an async client."""
+        return None
+
+    def heard(self) -> None:
+        """Take note of the first token of a stream."""
+
+    def finished(self) -> None:
+        """Take note that a stream came to its end."""
+
+    def broke(self, error: Exception) -> None:
+        """Take note of what ended a stream, and is raised to its caller."""
+
+    def left(self) -> None:
+        """Take note that the caller left a stream before its end, which is no error."""

@@ -16,19 +16,28 @@ import anyio
 
 from vllm_connect.dispatch.call import Call, Limit
 from vllm_connect.errors import (
+    AnswerIncomplete,
     AnswerMalformed,
     AnswerTooLarge,
     DeadlineExceeded,
     KeyRefused,
     ServerUnreachable,
 )
+from vllm_connect.outcome import Attempt, judged
 from vllm_connect.wire import failures as wire
 from vllm_connect.wire.proxy import ProxyFailed
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["deadline_exceeded", "failure", "is_transport_failure", "key_refused", "wire_failure"]
+__all__ = [
+    "answer_cut",
+    "deadline_exceeded",
+    "failure",
+    "is_transport_failure",
+    "key_refused",
+    "wire_failure",
+]
 
 Phase = Literal["connect", "answer"]
 
@@ -158,7 +167,23 @@ def wire_failure(
             reason=str(error),
             attempts=tries,
         )
-    return _unreachable(error, _wire_phase(error), request=request, server=server, tries=tries)
+    unreachable = _unreachable(error, _wire_phase(error), request=request, server=server, tries=tries)
+    return answer_cut(unreachable) if isinstance(error, wire.AnswerCut) else unreachable
+
+
+def answer_cut(error: Exception) -> Exception:
+    """Return the error for a connection that was lost when its answer had begun; any other error as it is."""
+    if type(error) is not ServerUnreachable or error.phase != "answer":
+        return error
+    again = f" after {error.attempts} tries" if error.attempts > 1 else ""
+    incomplete = AnswerIncomplete(
+        f"The answer of {error.server} is not complete{again}: {error.reason}.",
+        request=error.request,
+        server=error.server,
+        reason=error.reason,
+        attempts=error.attempts,
+    )
+    return judged(incomplete, Attempt(phase="answer", ending="lost"))
 
 
 def _wire_phase(error: Exception) -> Phase:

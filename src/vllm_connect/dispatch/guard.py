@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from vllm_connect.dispatch.call import Call, Limit
-from vllm_connect.dispatch.failure import deadline_exceeded, failure, is_transport_failure
+from vllm_connect.dispatch.failure import answer_cut, deadline_exceeded, failure, is_transport_failure
 
 if TYPE_CHECKING:
     import httpx2
@@ -50,7 +50,7 @@ class Watch:
         )
 
     def failed(self, error: Exception, limit: Limit, before: BaseException | None) -> Exception:
-        return failure(
+        told = failure(
             error,
             request=self.request,
             call=self.call,
@@ -59,6 +59,7 @@ class Watch:
             connect=limit,
             before=before,
         )
+        return answer_cut(told)
 
 
 class _GuardedStream:

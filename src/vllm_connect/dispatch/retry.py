@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import openai
 
-from vllm_connect.errors import AnswerMalformed, DeadlineExceeded, ServerUnreachable
+from vllm_connect.errors import AnswerIncomplete, AnswerMalformed, DeadlineExceeded, ServerUnreachable
 
 __all__ = ["Answered", "Failed", "wait_before_retry"]
 
@@ -83,6 +83,8 @@ def _may_help(outcome: Answered | Failed) -> bool:
     error = outcome.error
     if isinstance(error, DeadlineExceeded):
         return error.timer == "connect"
+    if isinstance(error, AnswerIncomplete):
+        return outcome.replayable
     if not isinstance(error, ServerUnreachable) or isinstance(error, AnswerMalformed):
         return False
     return error.reason in MENDS_ITSELF if error.phase == "connect" else outcome.replayable

@@ -11,10 +11,24 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vllm_connect.outcome.attempt import Attempt
 
-__all__ = ["CASES", "FINISHED", "NOT_FINISHED", "Again", "Blame", "Case", "Outcome", "Verdict", "judge"]
+__all__ = [
+    "CASES",
+    "FINISHED",
+    "NOT_FINISHED",
+    "Again",
+    "Blame",
+    "Case",
+    "Outcome",
+    "Verdict",
+    "judge",
+    "judged",
+]
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Outcome(enum.StrEnum):
@@ -400,3 +414,10 @@ CASES: tuple[Case, ...] = (
 def judge(attempt: Attempt) -> Verdict:
     """Return what became of a request, from what is known of an attempt; pure and total."""
     return next(case.verdict for case in CASES if case.fits(attempt))
+
+
+def judged(error: E, attempt: Attempt) -> E:
+    """Return an error that says what is known of its attempt (`attempt`), and what became of the request (`outcome`)."""
+    error.attempt = attempt  # type: ignore[attr-defined]  # on the SDK's own classes too
+    error.outcome = judge(attempt).outcome.value  # type: ignore[attr-defined]
+    return error

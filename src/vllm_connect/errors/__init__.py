@@ -6,10 +6,11 @@ openai.OpenAIError
 │   ├── KeyRejected                       a key that cannot be sent as it is; never echoed
 │   └── ModelNotChosen                    `model` left out where the server offers none or several
 ├── openai.APIResponseValidationError
-│   └── InvalidAnswer                     a complete answer that is not what was asked for
+│   └── InvalidAnswer                     an answer that is not what was asked for
 ├── openai.APIConnectionError
-│   ├── ServerUnreachable                 no connection, or it broke before the answer was complete
+│   ├── ServerUnreachable                 no connection, or it was lost before an answer began
 │   │   └── AnswerMalformed               what came is not HTTP, or breaks its rules; not tried again
+│   ├── AnswerIncomplete                  an answer began and did not end right; carries what came
 │   ├── AnswerTooLarge                    an answer passed one of the Limits and was not read further
 │   ├── KeyRefused                        a key would leave in the clear or for a server it does not belong to
 │   └── openai.APITimeoutError
@@ -18,19 +19,26 @@ openai.OpenAIError
 └── openai.APIStatusError
     └── RedirectRefused                   the server answered with a redirect; nothing was sent to its target
 
-Errors about a server carry `server` (its address without secrets) and `request` with the key redacted.
+Errors about a server carry `server` (its address without secrets) and `request` with the key redacted. Every error of
+a call, those of openai's own classes included, carries `outcome` (see docs/outcomes.md; empty where it is not known),
+`attempt` (the facts that it was judged by) and `partial` (what came of an answer). All survive `pickle` and `copy`.
 """
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import openai
+
+from vllm_connect.errors.partial import Partial, PartialChoice, PartialToolCall
+from vllm_connect.errors.travel import packed
 
 if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
+    "AnswerIncomplete",
     "AnswerMalformed",
     "AnswerTooLarge",
     "DeadlineExceeded",
@@ -40,6 +48,9 @@ __all__ = [
     "KeyRejected",
     "ModelNotChosen",
     "NotReady",
+    "Partial",
+    "PartialChoice",
+    "PartialToolCall",
     "RedirectRefused",
     "ServerUnreachable",
     "SettingsError",
@@ -75,21 +86,21 @@ class ModelNotChosen(SettingsError):
         self.served = served
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return packed(self)
 
 
 class _AboutServer:
-    """What every error about one server carries, and how it survives pickling.
-
-    openai's exceptions take keyword-only arguments, so that `pickle` cannot call them again.
-    """
+    """What every error about one server carries."""
 
     server: str
     message: str
     args: tuple[Any, ...]
+    outcome: str = ""
+    attempt: Any = None
+    partial: Partial | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return packed(self)  # type: ignore[arg-type]  # an exception, in every class that has this
 
     def advised(self, advice: str) -> Self:
         """Return this error with what to do next added to its message."""
@@ -98,15 +109,29 @@ class _AboutServer:
         return self
 
 
-def _rebuild(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+def _packed_as_judged(error: openai.APIError) -> Any:
+    """Pack an error of openai's own class that a call of ours raised; any other is pickled as ever."""
+    return packed(error) if "outcome" in error.__dict__ else error.__reduce__()
+
+
+# Their type stays openai's very own, for whoever compares types; so that no `__reduce__` of ours can be in it.
+for _kind in (
+    openai.APIError,
+    openai.APIStatusError,
+    openai.BadRequestError,
+    openai.AuthenticationError,
+    openai.PermissionDeniedError,
+    openai.NotFoundError,
+    openai.ConflictError,
+    openai.UnprocessableEntityError,
+    openai.RateLimitError,
+    openai.InternalServerError,
+):
+    copyreg.pickle(_kind, _packed_as_judged)
 
 
 class ServerUnreachable(_AboutServer, openai.APIConnectionError):
-    """Raised when no connection came about, or it broke before the answer was complete.
+    """Raised when no connection came about, or it was lost before an answer began.
 
     `phase` is "connect" when nothing was sent, "answer" when the request had left.
     `reason` is the plain cause, such as "connection refused"; `attempts` counts the tries.
@@ -131,6 +156,35 @@ class ServerUnreachable(_AboutServer, openai.APIConnectionError):
 
 class AnswerMalformed(ServerUnreachable):
     """Raised when what came is not HTTP, or breaks its rules; another try would get the same."""
+
+
+class AnswerIncomplete(_AboutServer, openai.APIConnectionError):
+    """Raised when an answer began and did not end right: cut, broken off by the server, or never finished.
+
+    `reason` is the plain cause, such as "it ended without its end mark"; `partial` holds what came. `finish_reasons`
+    has one item for every choice that was asked for, None for one that did not finish. `body` is the server's error
+    where one came within the answer. `attempts` counts the tries.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: httpx2.Request,
+        server: str,
+        reason: str,
+        partial: Partial | None = None,
+        finish_reasons: tuple[str | None, ...] = (),
+        body: object | None = None,
+        attempts: int = 1,
+    ) -> None:
+        # Not by APIConnectionError's own, which knows no body: code, type and param are read from it.
+        openai.APIError.__init__(self, message, request, body=body)
+        self.server = server
+        self.reason = reason
+        self.partial = partial
+        self.finish_reasons = finish_reasons
+        self.attempts = attempts
 
 
 class AnswerTooLarge(_AboutServer, openai.APIConnectionError):

@@ -1,0 +1,54 @@
+"""Which kind of server it is, asked only where that decides whether an answer is whole: once, by its list of models."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import openai
+
+from vllm_connect.discovery import discover_models
+from vllm_connect.facts import ServerFacts
+from vllm_connect.outcome import Attempt, judge
+from vllm_connect.outcome.profiles import may_be_whole, profile_of
+
+__all__ = ["aaccepts", "accepts"]
+
+
+def accepts(client: Any, attempt: Attempt) -> bool:
+    """Whether an answer that is not done by vLLM's rules is whole by those of this server.
+
+    A blocking client asks its server where it does not know it; for an async one `aaccepts` does.
+    """
+    if not may_be_whole(attempt):
+        return False
+    if isinstance(client, openai.OpenAI) and _must_ask(client):
+        with contextlib.suppress(openai.OpenAIError):
+            client._catalogue.models = client._driven(discover_models())  # type: ignore[attr-defined]  # ours
+    return _is_accepted(client, attempt)
+
+
+async def aaccepts(client: Any, attempt: Attempt) -> bool:
+    """Do the same for an async client."""
+    if not may_be_whole(attempt):
+        return False
+    if _must_ask(client):
+        with contextlib.suppress(openai.OpenAIError):
+            client._catalogue.models = await client._driven(discover_models())
+    return _is_accepted(client, attempt)
+
+
+def _must_ask(client: Any) -> bool:
+    catalogue = client._catalogue
+    if catalogue.models is not None or catalogue.was_asked or catalogue.carriage.is_vllm:
+        return False
+    catalogue.was_asked = True
+    return True
+
+
+def _is_accepted(client: Any, attempt: Attempt) -> bool:
+    catalogue = client._catalogue
+    if catalogue.models is None or catalogue.carriage.is_vllm:
+        return False
+    facts = ServerFacts(str(client._settings.endpoint), None, catalogue.models)
+    return judge(profile_of(facts).read(attempt)).is_done

@@ -1,0 +1,112 @@
+"""How answers end that do not end right: what is wrong in words, and the errors made of it; the same for both lanes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vllm_connect.errors import (
+    AnswerIncomplete,
+    AnswerMalformed,
+    AnswerTooLarge,
+    DeadlineExceeded,
+    Partial,
+    ServerUnreachable,
+)
+from vllm_connect.explain import printable
+from vllm_connect.outcome import Attempt, Ending, judged
+from vllm_connect.outcome.completeness import unknown_reasons
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["NO_END_MARK", "broken", "error_text", "flag", "incomplete", "note_late_error", "unfinished"]
+
+log = logging.getLogger("vllm_connect")
+
+NO_END_MARK = "it ended without its end mark"
+BROKEN_OFF = ("abort", "error")
+
+
+def unfinished(reasons: tuple[str | None, ...]) -> str:
+    """Return what is wrong with the finish reasons of an answer."""
+    broken_off = next((reason for reason in reasons if reason in BROKEN_OFF), None)
+    if broken_off is not None:
+        return f"the server broke it off (finish reason {broken_off!r})"
+    if len(reasons) == 1:
+        return "it has no finish reason"
+    return f"{reasons.count(None)} of its {len(reasons)} choices have no finish reason"
+
+
+def incomplete(  # noqa: PLR0917 - all of it is what the error says
+    reason: str,
+    attempt: Attempt,
+    partial: Partial,
+    request: httpx2.Request,
+    server: str,
+    tries: int,
+    body: object | None = None,
+) -> AnswerIncomplete:
+    """Return the error for an answer that began and did not end right; `body` is the server's own error."""
+    came = sum(len(choice.text) + len(choice.reasoning) for choice in partial.choices.values())
+    after = f" after {tries} tries" if tries > 1 else ""
+    error = AnswerIncomplete(
+        f"The answer of {server} is not complete{after}: {reason}. What came of it is in the error's `partial` "
+        f"({came:,} characters); ask again, or go on from there.",
+        request=request,
+        server=server,
+        reason=reason,
+        partial=partial,
+        finish_reasons=attempt.finish_reasons,
+        body=body,
+        attempts=tries,
+    )
+    return judged(error, attempt)
+
+
+# What an error says of how a stream broke; all others were lost.
+_ENDINGS: tuple[tuple[type[Exception], Ending], ...] = (
+    (DeadlineExceeded, "timer"),
+    (AnswerTooLarge, "too large"),
+    (AnswerMalformed, "malformed"),
+)
+
+
+def broken(
+    error: Exception,
+    attempt: Attempt,
+    partial: Partial,
+    as_incomplete: Callable[[str, Attempt, Partial], AnswerIncomplete],
+) -> Exception:
+    """Return the error for a stream that broke, with what came of it.
+
+    `error` is what the wire, or the SDK's transport, said of it; a lost connection becomes what `as_incomplete` makes.
+    `attempt` says what is known but for how it broke.
+    """
+    ending: Ending = next((ending for kind, ending in _ENDINGS if isinstance(error, kind)), "lost")
+    attempt = replace(attempt, phase="answer", ending=ending, timer=getattr(error, "timer", None))
+    if type(error) is ServerUnreachable:
+        return as_incomplete(error.reason, attempt, partial)
+    error.partial = partial  # type: ignore[attr-defined]  # all of them are ours
+    return judged(error, attempt)
+
+
+def error_text(said: object) -> str:
+    """Return the words of an error that came in the place of an answer, as the SDK tells those of streams."""
+    message = said.get("message") if isinstance(said, dict) else said
+    if not isinstance(message, str) or not message:
+        return "An error occurred during streaming"
+    return printable(message)
+
+
+def flag(server: str, reasons: tuple[str | None, ...]) -> None:
+    """Log finish reasons that are unknown: the answer is done, in a way that somebody may want to look at."""
+    for reason in unknown_reasons(reasons):
+        log.info("%s answered with the finish reason %r, which is unknown.", server, printable(reason))
+
+
+def note_late_error(server: str, said: object) -> None:
+    """Log an error behind an answer that was complete: it changes nothing about it."""
+    log.warning("%s put an error behind a complete answer: %s", server, error_text(said))
