@@ -610,16 +610,34 @@ def test_the_budget_is_a_share_of_the_calls_and_a_floor(seconds: list[tuple[int,
 
 
 def test_the_budget_fills_again() -> None:
-    """Spent, it grants one retry after ten calls or a third of a second; a clock that seems to run back takes nothing."""
+    """Ten calls, or a third of a second in which calls go well, bring one retry; a clock that runs back takes none."""
     budget = Budget()
-    budget.earn(5.0)
+    for _ in range(1000):
+        budget.earn(5.0)
     assert [budget.spend(5.0) for _ in range(11)] == [True] * 10 + [False]
     for _ in range(10):
         budget.earn(5.0)
     assert budget.spend(4.0)
     assert not budget.spend(5.0)
     assert not budget.spend(5.3)
-    assert budget.spend(5.34)
+    assert budget.spend(5.35)
+
+
+def test_the_floor_lapses_while_every_call_fails() -> None:
+    """Where every call asks for retries, 10% of them get one; once calls go well, or none is made, the floor is back."""
+    budget = Budget()
+
+    def granted(begin: int, end: int) -> int:
+        count = 0
+        for step in range(begin, end):
+            budget.earn(step / 2)
+            count += budget.spend(step / 2)
+        return count
+
+    assert granted(0, 40) <= 10 + 7
+    assert granted(40, 240) <= 25
+    assert not budget.spend(120.0)
+    assert sum(budget.spend(200.0 + step / 100) for step in range(20)) == 10
 
 
 # Keys of prompts.

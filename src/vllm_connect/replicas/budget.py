@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from typing import Final
 
 __all__ = ["BURST", "FLOOR", "SHARE", "Budget"]
 
 # Retries per call: at most one in ten attempts is a repetition, however much fails (Site Reliability Engineering, 21).
-SHARE = 0.1
+SHARE: Final = 0.1
 # Retries per second that any client may make, so that one with little traffic can retry at all.
-FLOOR = 3.0
+FLOOR: Final = 3.0
 # Retries that can be saved up: a fault that meets a few calls at once is not told to any of them.
-BURST = 10.0
+BURST: Final = 10.0
+# Seconds over which calls and wishes for retries are compared, and how few calls are hardly any.
+LATELY: Final = 10.0
+HARDLY_ANY: Final = 0.1
 # Ten times a tenth is less than one.
-ROUNDING = 1e-9
+ROUNDING: Final = 1e-9
 
 
 class Budget:
     """A bucket of retries, full at first; for any number of threads.
 
-    Over any time it allows at most `SHARE` of the calls, `FLOOR` per second and `BURST` together.
+    Over any time it allows at most `SHARE` of the calls, `FLOOR` per second and `BURST` together. The more of the calls
+    of late ask for retries, the less there is of the floor: where all of them do, the servers are down, and a thousand
+    clients that each retry a little would meet them with a multiple of their load when they return.
     """
 
-    __slots__ = ("_left", "_lock", "_now")
+    __slots__ = ("_asked", "_calls", "_left", "_lock", "_now")
 
     def __init__(self) -> None:
         self._left = BURST
-        self._now: float | None = None
+        self._calls = 0.0
+        self._asked = 0.0
+        self._now = -math.inf
         self._lock = threading.Lock()
 
     def earn(self, now: float) -> None:
         """Count a call, at its start."""
         with self._lock:
             self._pass_to(now)
+            self._calls += 1.0
             self._left = min(BURST, self._left + SHARE)
 
     def spend(self, now: float) -> bool:
         """Take a retry out, and say whether there was one."""
         with self._lock:
             self._pass_to(now)
+            self._asked += 1.0
             if self._left < 1.0 - ROUNDING:
                 return False
             self._left -= 1.0
@@ -46,8 +57,12 @@ class Budget:
 
     def _pass_to(self, now: float) -> None:
         # Threads look at the clock before they wait for the lock: time may seem to run back.
-        if self._now is None:
-            self._now = now
-        elif now > self._now:
-            self._left = min(BURST, self._left + FLOOR * (now - self._now))
-            self._now = now
+        passed = now - self._now
+        if passed <= 0.0:
+            return
+        self._now = now
+        fading = math.exp(-passed / LATELY)
+        self._calls *= fading
+        self._asked *= fading
+        failing = min(1.0, self._asked / (self._calls + HARDLY_ANY))
+        self._left = min(BURST, self._left + FLOOR * (1.0 - failing) * passed)
