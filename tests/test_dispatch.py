@@ -23,8 +23,9 @@ from vllm_connect import (
 )
 from vllm_connect.dispatch.credentials import Credentials
 from vllm_connect.dispatch.peer import CONNECTED, PeerCheck
-from vllm_connect.dispatch.retry import Answered, wait_before_retry
+from vllm_connect.dispatch.retry import Standing, Step, next_step, retry_after
 from vllm_connect.endpoint import Key, parse_endpoint
+from vllm_connect.outcome import Attempt, judge
 from vllm_connect.settings import GivenKey
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
 
@@ -92,9 +93,9 @@ def test_https_to_a_plain_port(caller: Caller, server: Simulator) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_tried_again(caller: Caller, server: Simulator, status: int) -> None:
-    """The statuses that the SDK retries are tried again, and the number of tries is told to server and caller."""
+    """A status that says nothing was done, or that the server failed, is tried again, and the number of tries is told to server and caller."""
     server.reply_next(Reply(status, {"retry-after-ms": "20"}))
     raw = caller.run(
         lambda client: client.chat.completions.with_raw_response.create(model="sim-model", messages=MESSAGES),
@@ -106,9 +107,9 @@ def test_tried_again(caller: Caller, server: Simulator, status: int) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 431, 504])
 def test_not_tried_again(caller: Caller, server: Simulator, status: int) -> None:
-    """A refusal is not repeated; it is the SDK's error for that status."""
+    """A refusal, or a generation that may still be running, is not repeated; it is the SDK's error for that status."""
     server.reply_next(Reply(status, {"content-type": "application/json"}, b'{"detail":"no"}'))
     with pytest.raises(openai.APIStatusError) as caught:
         caller.run(chat, base_url=server.url, api_key=KEY)
@@ -119,32 +120,90 @@ def test_not_tried_again(caller: Caller, server: Simulator, status: int) -> None
 @every_kind
 @pytest.mark.parametrize(("most", "tries"), [(0, 1), (1, 2), (2, 3)])
 def test_max_retries(caller: Caller, server: Simulator, most: int, tries: int) -> None:
-    """`max_retries` caps the tries of the whole call, for lost connections too."""
+    """`max_retries` caps the tries of the whole call."""
+    server.reply_next(*[Reply(503, {"retry-after-ms": "1"})] * 5)
+    with pytest.raises(openai.InternalServerError):
+        caller.run(chat, base_url=server.url, api_key=KEY, max_retries=most)
+    assert len(server.requests) == tries
+
+
+@every_kind
+@pytest.mark.parametrize(("most", "tries"), [(0, 1), (1, 2), (5, 2)])
+def test_lost_connections(caller: Caller, server: Simulator, most: int, tries: int) -> None:
+    """A request whose connection was lost is sent once more, and no third time: it may be what breaks the server."""
     server.reply_next(*[Drop()] * 5)
     with pytest.raises(ServerUnreachable) as caught:
         caller.run(chat, base_url=server.url, api_key=KEY, max_retries=most)
     assert (caught.value.phase, caught.value.attempts, len(server.requests)) == ("answer", tries, tries)
 
 
+def after(attempt: Attempt, chance: float = 0.0, remaining: float = 60.0, **more: Any) -> Step | None:
+    standing: dict[str, Any] = {"retries": 0, "max_retries": 2, "crashes": 0, **more}
+    return next_step(attempt, judge(attempt), Standing(remaining=remaining, **standing), lambda: chance)
+
+
 @pytest.mark.parametrize(
-    ("headers", "wait"),
+    ("headers", "waits"),
     [
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after-ms": "1500"}, 1.5),
-        ({"retry-after": "Mon, 23 Nov 2026 10:00:07 GMT"}, 7.0),
+        ({"retry-after": "3"}, (3.0, 3.75)),
+        ({"retry-after-ms": "1500"}, (1.5, 1.875)),
+        ({"retry-after": "Mon, 23 Nov 2026 10:00:07 GMT"}, (7.0, 8.75)),
         ({"retry-after": "99999"}, None),
-        ({"retry-after": "-1"}, 0.5),
-        ({"retry-after": "nan"}, 0.5),
-        ({"retry-after": "soon"}, 0.5),
-        ({"x-should-retry": "false"}, None),
-        ({}, 0.5),
+        ({"retry-after": "-1"}, (0.5, 0.25)),
+        ({"retry-after": "nan"}, (0.5, 0.25)),
+        ({"retry-after": "soon"}, (0.5, 0.25)),
+        ({}, (0.5, 0.25)),
     ],
 )
-def test_wait(headers: dict[str, str], wait: float | None) -> None:
-    """A server's wish is obeyed up to 120 s, nonsense is not, and no wait outlives the deadline."""
-    given: dict[str, Any] = {"tries": 1, "max_retries": 2, "wall_clock": 1795428000.0, "chance": lambda: 0.0}
-    assert wait_before_retry(Answered(503, headers), remaining=60.0, **given) == wait
-    assert wait_before_retry(Answered(503, headers), remaining=0.4, **given) is None
+def test_wait(headers: dict[str, str], waits: tuple[float, float] | None) -> None:
+    """A server's wish is obeyed up to 120 s, nonsense is not, every wait has jitter, and none outlives the deadline."""
+    busy = Attempt(phase="complete", status=503, retry_after=retry_after(headers, 1795428000.0))
+    steps = after(busy), after(busy, 1.0)
+    assert waits == (None if None in steps else tuple(step.wait for step in steps if step))
+    assert after(busy, remaining=0.2) is None
+    elsewhere = after(busy, has_other=True)
+    assert elsewhere is not None
+    assert elsewhere.wait == 0
+
+
+REFUSED = Attempt(phase="connect", ending="failed")
+NO_NAME = Attempt(phase="connect", ending="failed", mends_itself=False)
+LOST = Attempt(phase="sent", ending="lost")
+LATE = Attempt(phase="sent", ending="timer", timer="total")
+HTML = Attempt(phase="complete", status=200, reading="no answer")
+MODEL_404 = Attempt(phase="complete", status=404, lacks_model=True)
+ABORTED = Attempt(phase="complete", status=200, finish_reasons=("abort",))
+FREE = Step(0.0, is_counted=False, is_charged=False)
+CHARGED = Step(0.0, is_counted=True, is_charged=True)
+MOVED = Step(0.0, is_counted=True, is_charged=False)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "standing", "step"),
+    [
+        (REFUSED, {"has_other": True, "retries": 2}, FREE),
+        (REFUSED, {"is_replayable": False}, Step(0.5, is_counted=True, is_charged=False)),
+        (REFUSED, {"retries": 2}, None),
+        (NO_NAME, {"has_other": True}, FREE),
+        (NO_NAME, {}, None),
+        (MODEL_404, {"has_other": True}, FREE),
+        (MODEL_404, {}, None),
+        (LOST, {"crashes": 1}, Step(0.5, is_counted=True, is_charged=True)),
+        (LOST, {"crashes": 1, "has_other": True}, CHARGED),
+        (LOST, {"crashes": 1, "has_other": True, "moves_free": True}, MOVED),
+        (LOST, {"crashes": 1, "has_other": True, "moves_free": True, "retries": 2}, None),
+        (LOST, {"crashes": 2, "has_other": True}, None),
+        (LOST, {"crashes": 1, "is_replayable": False}, None),
+        (ABORTED, {"crashes": 1, "has_other": True}, CHARGED),
+        (LATE, {"has_other": True}, None),
+        (HTML, {"has_other": True}, CHARGED),
+        (HTML, {}, None),
+        (HTML, {"has_other": True, "retries": 1}, None),
+    ],
+)
+def test_next_step(attempt: Attempt, standing: dict[str, Any], step: Step | None) -> None:
+    """What was not sent moves on free of charge; what was lost is sent again once; what timed out is not."""
+    assert after(attempt, **standing) == step
 
 
 @every_kind

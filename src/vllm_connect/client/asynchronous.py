@@ -245,12 +245,19 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         return await self._sent(cast_to, with_model(options, current), call, **how)
 
     async def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
+        send = super().request
+
+        async def attempt() -> Any:
+            try:
+                return await send(cast_to, options, stream=stream, stream_cls=stream_cls)
+            except openai.OpenAIError as error:
+                happened = self._happened(error)
+                raise happened from happened.__cause__
+
+        call.subject = self._subject(call, options)
         token = current_call.set(call)
         try:
-            return await super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
-        except openai.OpenAIError as error:
-            happened = self._happened(error)
-            raise happened from happened.__cause__
+            return await self._client.conduct.arun(call, attempt)
         finally:
             current_call.reset(token)
 
@@ -278,14 +285,19 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             return value
 
     async def _answer(self, ask: Ask, call: Call) -> Reply:
+        asked = call.alike()
+
+        async def attempt() -> Reply:
+            return self._reply(ask, await self._client.send(request_for(self, ask, call=asked)))
+
         try:
-            response = await self._client.send(request_for(self, ask, call=call))
-            return self._reply(ask, response)
+            reply: Reply = await self._client.conduct.arun(asked, attempt)
         except openai.APIError as error:
             self._explained(error)
             if ask.raises:
                 raise
             return self._failed_reply(error)
+        return reply
 
     async def _prepare_options(self, options: Any) -> Any:
         """Leave the key to dispatch: the SDK would ask a function for it here, a second time per request."""

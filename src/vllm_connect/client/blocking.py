@@ -241,12 +241,19 @@ class OpenAI(Connected, openai.OpenAI):
         return self._sent(cast_to, with_model(options, current), call, **how)
 
     def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
+        send = super().request
+
+        def attempt() -> Any:
+            try:
+                return send(cast_to, options, stream=stream, stream_cls=stream_cls)
+            except openai.OpenAIError as error:
+                happened = self._happened(error)
+                raise happened from happened.__cause__
+
+        call.subject = self._subject(call, options)
         token = current_call.set(call)
         try:
-            return super().request(cast_to, options, stream=stream, stream_cls=stream_cls)
-        except openai.OpenAIError as error:
-            happened = self._happened(error)
-            raise happened from happened.__cause__
+            return self._client.conduct.run(call, attempt)
         finally:
             current_call.reset(token)
 
@@ -274,14 +281,17 @@ class OpenAI(Connected, openai.OpenAI):
             return value
 
     def _answer(self, ask: Ask, call: Call) -> Reply:
+        asked = call.alike()
         try:
-            response = self._client.send(request_for(self, ask, call=call))
-            return self._reply(ask, response)
+            reply: Reply = self._client.conduct.run(
+                asked, lambda: self._reply(ask, self._client.send(request_for(self, ask, call=asked)))
+            )
         except openai.APIError as error:
             self._explained(error)
             if ask.raises:
                 raise
             return self._failed_reply(error)
+        return reply
 
     def _prepare_options(self, options: Any) -> Any:
         """Leave the key to dispatch: the SDK would ask a function for it here, a second time per request."""

@@ -17,14 +17,36 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import openai
 
 from vllm_connect.client.catalogue import Catalogue
+from vllm_connect.client.subject import subject_of
 from vllm_connect.discovery import Ask, Reply, discover_facts
-from vllm_connect.dispatch import CALL, KEY_GOES_HERE, Call, Credentials, current_call
+from vllm_connect.dispatch import (
+    CALL,
+    KEY_GOES_HERE,
+    NO_SUBJECT,
+    Call,
+    Credentials,
+    Member,
+    ReplicaSet,
+    Subject,
+    current_call,
+)
+from vllm_connect.dispatch.retry import retry_after, should_retry
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
 from vllm_connect.explain import advice, printable, shape_text, status_advice, status_text
-from vllm_connect.facts import ServerFacts
-from vllm_connect.settings import CallableKey, GivenKey, KeySource, Settings, Timeouts, WithheldKey, timers
+from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
+from vllm_connect.outcome import Attempt, judged
+from vllm_connect.settings import (
+    CallableKey,
+    GivenKey,
+    KeySource,
+    Settings,
+    Timeouts,
+    WithheldKey,
+    parse_endpoints,
+    timers,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -79,6 +101,7 @@ class Inherited:
 
     settings: Settings
     credentials: Credentials
+    replicas: ReplicaSet
     catalogue: Catalogue
 
 
@@ -92,6 +115,8 @@ class Connected:
     _make_sender: Callable[..., Any]
     _settings: Settings
     _credentials: Credentials
+    _replicas: ReplicaSet
+    _home: Member
     _catalogue: Catalogue
 
     # -- construction
@@ -100,9 +125,7 @@ class Connected:
         """Take settings, key and catalogue, before the SDK's own constructor runs."""
         self._clock = time.monotonic
         if inherited is not None:
-            self._settings = inherited.settings
-            self._credentials = inherited.credentials
-            self._catalogue = inherited.catalogue
+            self._take(inherited)
             return
         given = arguments["api_key"]
         arguments["api_key"] = key_source(given)
@@ -110,10 +133,20 @@ class Connected:
         if isinstance(given.value, str) and arguments["api_key"] is None:
             # An empty text is a choice: no key, whatever the environment holds.
             self._settings = replace(self._settings, key=None, withheld=())
-        self._credentials = Credentials(
-            self._settings.key, self._settings.endpoint, self._settings.allow_insecure_key
-        )
-        self._catalogue = Catalogue()
+        self._take(self._new(self._settings))
+
+    @staticmethod
+    def _new(settings: Settings) -> Inherited:
+        """Return what a client with these settings has of its own."""
+        credentials = Credentials(settings.key, settings.endpoint, settings.allow_insecure_key)
+        return Inherited(settings, credentials, ReplicaSet(credentials, settings.endpoints), Catalogue())
+
+    def _take(self, inherited: Inherited) -> None:
+        self._settings = inherited.settings
+        self._credentials = inherited.credentials
+        self._replicas = inherited.replicas
+        self._home = inherited.replicas.at(inherited.settings.endpoint)
+        self._catalogue = inherited.catalogue
 
     def _keep_platform_variables_out(
         self, organization: str | None, project: str | None, default_headers: Mapping[str, str] | None
@@ -137,10 +170,11 @@ class Connected:
         """Return what a copy with these changes inherits; None stands for unchanged."""
         settings = self._settings if keep_timeouts else replace(self._settings, timeouts=Timeouts())
         settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
-        endpoint = settings.endpoint if base_url is None else self._endpoint_of(base_url)
-        catalogue = self._catalogue if endpoint == settings.endpoint else Catalogue()
-        if api_key.value is None and endpoint == self._credentials.endpoint:
-            return Inherited(settings, self._credentials, catalogue)
+        endpoints = settings.endpoints if base_url is None else self._endpoints_of(base_url)
+        endpoint, *further = endpoints
+        catalogue = self._catalogue if endpoints == settings.endpoints else Catalogue()
+        if api_key.value is None and endpoints == settings.endpoints:
+            return Inherited(settings, self._credentials, self._replicas, catalogue)
         source = self._credentials.source if api_key.value is None else key_source(api_key)
         withheld = settings.withheld
         if api_key.value is None and _is_account_of_openai(source) and not endpoint.is_openai:
@@ -150,11 +184,17 @@ class Connected:
         origins = {
             **settings.origins,
             **({"api_key": "argument `api_key`"} if api_key.value is not None else {}),
-            **({"base_url": "argument"} if endpoint != settings.endpoint else {}),
+            **({"base_url": "argument"} if endpoints != settings.endpoints else {}),
         }
-        settings = replace(settings, endpoint=endpoint, key=source, origins=origins, withheld=withheld)
-        credentials = Credentials(source, endpoint, settings.allow_insecure_key)
-        return Inherited(settings, credentials, catalogue)
+        settings = replace(
+            settings,
+            endpoint=endpoint,
+            further=tuple(further),
+            key=source,
+            origins=origins,
+            withheld=withheld,
+        )
+        return replace(self._new(settings), catalogue=catalogue)
 
     def _needs_own_connections(self, copy: Inherited) -> bool:
         """Whether a copy cannot share this client's connections, which the caller did not bring.
@@ -163,17 +203,20 @@ class Connected:
         """
 
         def traits(settings: Settings, credentials: Credentials) -> tuple[object, ...]:
-            endpoint = settings.endpoint
-            return endpoint.socket, endpoint.is_loopback, credentials.must_not_travel_in_clear
+            ways = tuple((endpoint.socket, endpoint.is_loopback) for endpoint in settings.endpoints)
+            return ways, credentials.must_not_travel_in_clear
 
         differs = traits(copy.settings, copy.credentials) != traits(self._settings, self._credentials)
         return differs and not self._client.is_borrowed
 
-    def _endpoint_of(self, base_url: Any) -> Endpoint:
-        text = str(base_url)
-        if text.rstrip("/") == self._settings.endpoint.base_url:
-            return self._settings.endpoint
-        return parse_endpoint(text)
+    def _endpoints_of(self, base_url: Any) -> tuple[Endpoint, ...]:
+        """Return the servers that a value names. The SDK's own `copy` hands on the URL of the first one."""
+        if (
+            not isinstance(base_url, list | tuple)
+            and str(base_url).rstrip("/") == self._settings.endpoint.base_url
+        ):
+            return self._settings.endpoints
+        return parse_endpoints(base_url, "argument")
 
     # -- what callers read and set
 
@@ -249,9 +292,7 @@ class Connected:
         """Take other settings in place, with connections of their own where the old ones do not fit."""
         if self._needs_own_connections(inherited):
             self._client = self._make_sender(inherited.settings, inherited.credentials)
-        self._settings = inherited.settings
-        self._credentials = inherited.credentials
-        self._catalogue = inherited.catalogue
+        self._take(inherited)
 
     def __repr__(self) -> str:
         # Reports of a failed constructor print this object too.
@@ -267,7 +308,8 @@ class Connected:
             timers=timers(setting, streamed=stream),
             max_retries=options.get_max_retries(self.max_retries),  # type: ignore[attr-defined]  # the SDK's
             streamed=stream,
-            credentials=self._credentials,
+            replicas=self._replicas,
+            home=self._home,
             started=self._clock(),
         )
         plain = options.model_copy()
@@ -276,6 +318,15 @@ class Connected:
             plain.timeout = openai.NOT_GIVEN
         plain.json_data = self._with_model(plain)
         return plain, call
+
+    def _subject(self, call: Call, options: Any) -> Subject:
+        """Return what a call is about, where there is a choice of replicas."""
+        if call.replicas.only is not None or not isinstance(options.json_data, Mapping):
+            return NO_SUBJECT
+        headers = options.headers if isinstance(options.headers, Mapping) else {}
+        return subject_of(
+            {**options.json_data, **(options.extra_json or {})}, {**self._custom_headers, **headers}
+        )
 
     def _timeout_setting(self, given: Any) -> Any:
         """Return the most specific setting: of the call, `timeout` of the client, `timeouts` of the client."""
@@ -331,9 +382,10 @@ class Connected:
         """Return the call of one question to the server, which answers in moments or is not there."""
         return Call(
             timers=timers(min(QUESTION_SECONDS, max(seconds, 0.1)), streamed=False),
-            max_retries=0,
+            max_retries=len(self._replicas.members) - 1,  # one question to each
             streamed=False,
-            credentials=self._credentials,
+            replicas=self._replicas,
+            home=self._home,
             started=self._clock(),
         )
 
@@ -353,10 +405,16 @@ class Connected:
     def _failed_reply(error: openai.APIError) -> Reply:
         return Reply(error.status_code if isinstance(error, openai.APIStatusError) else 0, error=error)
 
+    def _settings_at(self, server: str) -> Settings:
+        """Return the settings as they are for one of the replicas, by its address."""
+        member = next((one for one in self._replicas.members if str(one.endpoint) == server), None)
+        return self._settings if member is None else replace(self._settings, endpoint=member.endpoint)
+
     def _explained(self, error: BaseException) -> BaseException:
         """Return the error with what to do added to its message."""
         if isinstance(error, openai.OpenAIError) and hasattr(error, "advised"):
-            explained: BaseException = error.advised(advice(error, self._settings))
+            settings = self._settings_at(getattr(error, "server", ""))
+            explained: BaseException = error.advised(advice(error, settings))
             return explained
         return error
 
@@ -408,8 +466,20 @@ class Connected:
 
     def _misshapen(self, response: httpx2.Response) -> InvalidAnswer:
         path, kind = response.request.url.path, response.headers.get("content-type", "")
-        text = shape_text(path, kind, self._settings)
-        return InvalidAnswer(text, response=response, server=str(self._settings.endpoint))
+        server = self._server_of(response.request)
+        text = shape_text(path, kind, self._settings_at(server))
+        return judged(
+            InvalidAnswer(text, response=response, server=server),
+            Attempt(phase="complete", status=response.status_code, reading="no answer"),
+        )
+
+    def _server_of(self, request: httpx2.Request) -> str:
+        """Return the address of the replica that a request went to."""
+        url = f"{request.url}/"
+        there = (
+            one.endpoint for one in self._replicas.members if url.startswith(f"{one.endpoint.root_url}/")
+        )
+        return str(next(there, self._settings.endpoint))
 
     # -- the SDK's hooks
 
@@ -453,14 +523,26 @@ class Connected:
         if said not in told:
             told = f"{told} - {said}"
         sent = response.request.headers.get("authorization")
+        settings = self._settings_at(self._server_of(response.request))
         todo = status_advice(
-            response.status_code, path, body, self._settings, own_key=sent not in (None, KEY_GOES_HERE)
+            response.status_code, path, body, settings, own_key=sent not in (None, KEY_GOES_HERE)
         )
         message = f"{told.rstrip('.')}. {todo}" if todo else told
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
-        return error
+        headers = response.headers
+        return judged(
+            error,
+            Attempt(
+                phase="complete",
+                status=response.status_code,
+                should_retry=should_retry(headers),
+                retry_after=retry_after(headers, self._client.conduct.wall_clock()),
+                engine_is_dead=is_engine_dead(response.status_code, said),
+                lacks_model=is_model_missing(response.status_code, said),
+            ),
+        )
 
 
 def _is_account_of_openai(source: KeySource | None) -> bool:

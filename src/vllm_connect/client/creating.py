@@ -33,21 +33,21 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
     ready = _ready(client, source, parameters, is_async=True)
     if ready is None:
         return NOT_TAKEN
-    wire, prepared = ready
+    lane, prepared = ready
+    call = prepared.call
     seen = Seen(client, prepared)
-    try:
-        seen.sent = await asend(
-            wire,
-            client._client.conduct,
-            prepared.call,
-            prepared.head,
-            prepared.body,
-            prepared.wanted,
-            seen.request,
+
+    async def attempt() -> Any:
+        head, _url = prepared.way()
+        seen.attempted(
+            await asend(lane.wire_at(call), call, head, prepared.body, prepared.wanted, seen.request)
         )
+        return await _aconcluded(seen, AsyncLaneStream)
+
+    try:
+        return await client._client.conduct.arun(call, attempt)
     except openai.OpenAIError as error:
         return _failed(seen, error)
-    return await _aconcluded(seen, AsyncLaneStream)
 
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
@@ -55,34 +55,32 @@ def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     ready = _ready(client, source, parameters, is_async=False)
     if ready is None:
         return NOT_TAKEN
-    wire, prepared = ready
+    lane, prepared = ready
+    call = prepared.call
     seen = Seen(client, prepared)
+
+    def attempt() -> Any:
+        head, _url = prepared.way()
+        seen.attempted(send(lane.wire_at(call), call, head, prepared.body, prepared.wanted, seen.request))
+        return _answered(seen, LaneStream)
+
     try:
-        seen.sent = send(
-            wire,
-            client._client.conduct,
-            prepared.call,
-            prepared.head,
-            prepared.body,
-            prepared.wanted,
-            seen.request,
-        )
+        return client._client.conduct.run(call, attempt)
     except openai.OpenAIError as error:
         return _failed(seen, error)
-    return _answered(seen, LaneStream)
 
 
 def _ready(
     client: Any, source: Source, parameters: dict[str, Any], *, is_async: bool
-) -> tuple[Any, Prepared] | None:
-    """Return the wire and the call that goes over it, None where the SDK's own path has to take it."""
+) -> tuple[Lane, Prepared] | None:
+    """Return the lane and the call that takes it, None where the SDK's own path has to."""
     lane: Lane | None = client._lane
     # Of a closed client the SDK says best that it is closed.
     if lane is None or client._client.is_closed or not is_untouched(source, is_async=is_async):
         return None
     wire = lane.asyncio_wire() if is_async else lane.wire()
     prepared = None if wire is None else lane.prepared(source, parameters)
-    return None if prepared is None else (wire, prepared)
+    return None if prepared is None else (lane, prepared)
 
 
 def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
@@ -113,6 +111,7 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
         raise refusal
     assert seen.sent is not None
     exchange = seen.sent.exchange
+    prepared.call.is_open = exchange.is_stream
     if prepared.wanted == "events" and not exchange.is_stream:
         seen.read(reader(prepared.answer), exchange.answer.body)  # raises the error that a server put there
         raise seen.invalid("a stream was asked for")

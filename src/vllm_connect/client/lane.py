@@ -22,13 +22,15 @@ from openai._utils._json import openapi_dumps
 from vllm_connect.client import replies
 from vllm_connect.client.assembly import Route
 from vllm_connect.client.forms import Form, Source, form_of
-from vllm_connect.dispatch import KEY_GOES_HERE, Call
+from vllm_connect.client.subject import subject_of
+from vllm_connect.dispatch import KEY_GOES_HERE, NO_SUBJECT, Call, Member, Subject
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts import only_base_model
 from vllm_connect.outcome.completeness import asked_items
 from vllm_connect.settings import Timeouts, Timers, timers
 from vllm_connect.wire.exchange import Wanted
 from vllm_connect.wire.request import Head
+from vllm_connect.wire.route import Route as WireRoute
 
 __all__ = ["Lane", "Prepared", "takes_the_lane"]
 
@@ -114,6 +116,14 @@ class Prepared:
     chose_model: bool
     carried: Route | None = None
     asked: int = 1
+    lane: Lane | None = None
+
+    def way(self) -> tuple[Head, str]:
+        """Return head and URL at the replica of this attempt."""
+        call = self.call
+        if call.member is call.home or self.lane is None:
+            return self.head, self.url
+        return self.lane.head_at(call.member, self.head, self.url)
 
 
 class Lane:
@@ -123,13 +133,34 @@ class Lane:
         self._client = client
         self._heads: dict[tuple[str, bool, str], tuple[Head, str]] = {}
         self._standing: dict[tuple[Source, _Travel], _Standing] = {}
-        self._marks: tuple[Any, ...] = (None,) * 8
+        self._marks: tuple[Any, ...] = (None,) * 9
         self._wire: Any = None
 
     def wire(self) -> Any:
         """Return the wire to the client's server, None where only the SDK's transport goes that way."""
         self._stay_current()
         return self._wire
+
+    def wire_at(self, call: Call) -> Any:
+        """Return the wire to the replica of this attempt."""
+        return self._wire if call.member is call.home else self._client._client.wires.to(call.member.endpoint)
+
+    def head_at(self, member: Member, head: Head, url: str) -> tuple[Head, str]:
+        """Return a head, and the URL it is for, as they are at another replica; kept with the head."""
+        found = head.moved.get(member.name)
+        if found is None:
+            found = head.moved[member.name] = self._moved(member, head, url)
+        return found
+
+    def _moved(self, member: Member, head: Head, url: str) -> tuple[Head, str]:
+        client = self._client
+        http = client._client.http
+        path = client._settings.endpoint.path_at(member.endpoint, http.URL(url).raw_path.decode("ascii"))
+        there = http.URL(member.endpoint.base_url).copy_with(raw_path=path.encode())
+        headers = [(name, there.netloc if name.lower() == b"host" else value) for name, value in head.headers]
+        route = client._client.wires.to(member.endpoint).route
+        target = route.request_target(path).encode("ascii")
+        return Head(head.method, target, headers, key_mark=KEY_MARK, hidden=_hidden(route)), str(there)
 
     def asyncio_wire(self) -> Any:
         """Return the same, None on another event loop than asyncio's: our wire is made for that one."""
@@ -178,7 +209,15 @@ class Lane:
         client = self._client
         standing = self._of(source, form, options, travel)
         return Prepared(
-            Call(standing.timers, client.max_retries, stream is True, client._credentials, client._clock()),
+            Call(
+                standing.timers,
+                client.max_retries,
+                stream is True,
+                client._replicas,
+                client._home,
+                client._clock(),
+                self._subject(body, extra, options),
+            ),
             standing.head,
             standing.url,
             encoded,
@@ -187,8 +226,18 @@ class Lane:
             is_raw,
             chose_model is True,
             source.route if travel == "carried" else None,
-            asked=asked_items({**body, **extra} if extra else body),
+            asked_items({**body, **extra} if extra else body),
+            self,
         )
+
+    def _subject(
+        self, body: dict[str, Any], extra: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> Subject:
+        client = self._client
+        if client._replicas.only is not None:
+            return NO_SUBJECT
+        headers = {**client._custom_headers, **(options.get("extra_headers") or {})}
+        return subject_of({**body, **(extra or {})}, headers)
 
     def _carried(self, source: Source, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bytes | None:
         """Return the body of the stream that a plain call travels as, None where it stays plain."""
@@ -206,8 +255,12 @@ class Lane:
             return None
         client = self._client
         standing = self._of(source, form, options or NO_OPTIONS, "plain")
-        call = Call(standing.timers, client.max_retries, False, client._credentials, client._clock())
-        return Prepared(call, standing.head, standing.url, b"", "whole", source.answer, False, False)
+        call = Call(
+            standing.timers, client.max_retries, False, client._replicas, client._home, client._clock()
+        )
+        return Prepared(
+            call, standing.head, standing.url, b"", "whole", source.answer, False, False, lane=self
+        )
 
     def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
         """Put the served model in the body; return whether it was chosen here, None where it must be asked for."""
@@ -237,7 +290,7 @@ class Lane:
     def _stay_current(self) -> None:
         """Forget what was kept where the client was changed since."""
         client = self._client
-        timeout, settings, base_url, organization, project, sender, headers, query = self._marks
+        timeout, settings, base_url, organization, project, sender, members, headers, query = self._marks
         if (
             client.timeout is timeout
             and client._settings is settings
@@ -245,6 +298,7 @@ class Lane:
             and client.organization is organization
             and client.project is project
             and client._client is sender
+            and client._replicas.members is members
             and client._custom_headers == headers
             and client._custom_query == query
         ):
@@ -256,10 +310,13 @@ class Lane:
             client.organization,
             client.project,
             client._client,
+            client._replicas.members,
             dict(client._custom_headers),
             dict(client._custom_query),
         )
-        self._wire = client._client.wires.to(client._settings.endpoint)
+        wires = client._client.wires
+        ours = all(wires.to(member.endpoint) is not None for member in client._replicas.members)
+        self._wire = wires.to(client._settings.endpoint) if ours else None
         self._heads.clear()
         self._standing.clear()
 
@@ -315,12 +372,15 @@ class Lane:
             )
         )
         route = self._wire.route
-        hidden = []
-        if route.proxy_authorization is not None:
-            hidden.append((b"Proxy-Authorization", route.proxy_authorization.encode()))
         target = route.request_target(request.url.raw_path.decode("ascii")).encode("ascii")
-        head = Head(request.method, target, request.headers.raw, key_mark=KEY_MARK, hidden=hidden)
+        head = Head(request.method, target, request.headers.raw, key_mark=KEY_MARK, hidden=_hidden(route))
         return head, str(request.url)
+
+
+def _hidden(route: WireRoute) -> list[tuple[bytes, bytes]]:
+    """Return the headers that leave and are not shown."""
+    credentials = route.proxy_authorization
+    return [] if credentials is None else [(b"Proxy-Authorization", credentials.encode())]
 
 
 def _body(source: Source, form: Form, parameters: dict[str, Any]) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ class LaneResponse(LegacyAPIResponse[Any]):
         self._parsed_by_type = {}
         self._stream = stream
         self._stream_cls = stream_cls
-        self.retries_taken = seen.sent.tries - 1
+        self.retries_taken = seen.prepared.call.tries - 1
 
     @cached_property
     def http_response(self) -> httpx2.Response:  # type: ignore[override]  # an attribute of the SDK's

@@ -46,13 +46,22 @@ class Seen:
         self._request: httpx2.Request | None = None
         self._response: httpx2.Response | None = None
 
+    @property
+    def server(self) -> str:
+        """The replica of this attempt, for people."""
+        return str(self.prepared.call.member.endpoint)
+
+    def attempted(self, sent: Sent) -> None:
+        """Take the answer of an attempt, in the place of an earlier one."""
+        self.sent = sent
+        self._request = self._response = None
+
     def request(self) -> httpx2.Request:
         """Return the request, with a mask in the place of the key."""
         if self._request is None:
             prepared = self.prepared
-            self._request = masked_request(
-                self.client._client.http, prepared.url, prepared.head, prepared.body
-            )
+            head, url = prepared.way()
+            self._request = masked_request(self.client._client.http, url, head, prepared.body)
         return self._request
 
     def response(self) -> httpx2.Response:
@@ -74,7 +83,7 @@ class Seen:
         client = self.client
         response = error_response(client._client.http, answer, self.request(), self.sent.key)
         if answer.status < FIRST_ERROR_STATUS:
-            return redirect_refused(response, str(client._settings.endpoint))
+            return redirect_refused(response, self.server)
         error: Exception = client._make_status_error_from_response(response)
         return error
 
@@ -105,7 +114,7 @@ class Seen:
         self, reason: str, *, partial: Partial | None = None, delivered: bool = False
     ) -> InvalidAnswer:
         """Return the error for an answer that succeeds, and is no answer; `partial` is what came before."""
-        settings = self.client._settings
+        settings = self.client._settings_at(self.server)
         response = self.response()
         path, kind = response.request.url.path, response.headers.get("content-type", "")
         text = shape_text(path, kind, settings)
@@ -121,7 +130,7 @@ class Seen:
     ) -> AnswerIncomplete:
         """Return the error for an answer that began and did not end right; `body` is the server's own error."""
         assert self.sent is not None
-        return incomplete(reason, attempt, partial, self.request(), self.server, self.sent.tries, body)
+        return incomplete(reason, attempt, partial, self.request(), self.server, self.prepared.call.tries, body)
 
     def lacking(self, answer: Any) -> Exception | None:
         """Return the error for a plain answer that is less than was asked for, None where it is whole."""
@@ -140,11 +149,6 @@ class Seen:
         return self.incomplete(unfinished(reasons), attempt, partial)
 
     @property
-    def server(self) -> str:
-        """The server, for people."""
-        return str(self.client._settings.endpoint)
-
-    @property
     def request_id(self) -> str:
         """The id that the server gave to this request, empty where it gave none."""
         assert self.sent is not None
@@ -158,9 +162,7 @@ class Seen:
     ) -> Exception:
         """Return our error for what broke a stream; `attempt` says what is known of it but for how it broke."""
         assert self.sent is not None
-        failure = wire_failure(
-            error, request=self.request(), call=self.prepared.call, tries=self.sent.tries, before=before
-        )
+        failure = wire_failure(error, request=self.request(), call=self.prepared.call, before=before)
         explained: Exception = self.client._explained(failure)
         return broken(explained, attempt, partial, self.incomplete)
 

@@ -1,17 +1,18 @@
-"""What one call may do: its timers, its tries, the key it carries; the clock is passed in."""
+"""What one call may do, and where it stands: its timers, its attempts, the replica it is at; the clock is passed in."""
 
 from __future__ import annotations
 
 import math
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vllm_connect.dispatch.credentials import Credentials
+from vllm_connect.dispatch.replica_set import Member, ReplicaSet, Visit
 from vllm_connect.errors import Timer
 from vllm_connect.settings import Timers
 
-__all__ = ["CALL", "Call", "Limit", "current_call"]
+__all__ = ["CALL", "Call", "Limit", "Subject", "current_call"]
 
 # Under this name a call rides on the extensions of its httpx request.
 CALL = "vllm_connect"
@@ -31,15 +32,66 @@ class Limit:
         return None if math.isinf(self.seconds) else max(self.seconds, 0.001)
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a call is about, as far as it says which replica is best: its model, and what its prompts share.
+
+    `key` is of the caller's session, or of the beginning of the prompt, None where neither matters.
+    """
+
+    model: str | None = None
+    key: bytes | None = None
+
+
+NO_SUBJECT = Subject()
+
+
 @dataclass(slots=True)
 class Call:
-    """One call from its start to its end, over all its tries."""
+    """One call from its start to its end, over all its attempts.
+
+    `home` is the replica that its request was made for. `is_replayable` says whether its body can be sent again.
+    Of the attempts, all are in `tries`; `retries` are those that `max_retries` caps, `crashes` those that a replica
+    broke off. `tried` names the replicas of this round, `member` is the one of this attempt. `is_open` says that its
+    answer, a stream, is in the caller's hands.
+    """
 
     timers: Timers
     max_retries: int
     streamed: bool
-    credentials: Credentials
+    replicas: ReplicaSet
+    home: Member
     started: float
+    subject: Subject = NO_SUBJECT
+    is_pinned: bool = False
+    is_replayable: bool = True
+    tries: int = 0
+    retries: int = 0
+    crashes: int = 0
+    is_open: bool = False
+    member: Member = field(init=False)
+    visit: Visit | None = None
+    tried: set[str] | None = None
+
+    def __post_init__(self) -> None:
+        self.member = self.home
+
+    def alike(self) -> Call:
+        """Return a call of its own under the same deadline, for what has to be asked on the way."""
+        return Call(
+            self.timers,
+            self.max_retries,
+            False,
+            self.replicas,
+            self.home,
+            self.started,
+            is_pinned=self.is_pinned,
+        )
+
+    @property
+    def credentials(self) -> Credentials:
+        """Key and address of the replica of this attempt."""
+        return self.member.credentials
 
     @property
     def deadline(self) -> float:

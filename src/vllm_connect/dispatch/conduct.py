@@ -1,4 +1,4 @@
-"""The tries of one call: send, judge, maybe wait and send again; the same for every sender."""
+"""The attempts of one call: go to a replica, send, judge, maybe wait and go again; the same for both lanes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import anyio
 import openai
 
 from vllm_connect.dispatch.call import Call
-from vllm_connect.dispatch.retry import Answered, Failed, wait_before_retry
+from vllm_connect.dispatch.replica_set import WELL, Visit
+from vllm_connect.dispatch.retry import Standing, next_step
+from vllm_connect.outcome import Attempt, Blame, judge
 
 __all__ = ["Conduct"]
 
@@ -27,64 +29,109 @@ class Conduct:
     wall_clock: Callable[[], float] = time.time
     chance: Callable[[], float] = random.random
 
-    def run(
-        self,
-        call: Call,
-        attempt: Callable[[int], tuple[T, Answered | None]],
-        *,
-        is_replayable: bool = True,
-    ) -> T:
-        """Return the answer of the last try; raises its failure.
+    def run(self, call: Call, attempt: Callable[[], T]) -> T:
+        """Return what the first attempt gives that goes well; raises what the last one raised.
 
-        `attempt` gets the number of the try, from 1, and returns its answer with what speaks against it.
-        `is_replayable` says whether the request's body can be sent again.
+        An error that carries an `attempt` is judged by it; any other ends the call.
         """
-        tries = 0
         while True:
-            tries += 1
+            self._begin(call)
             try:
-                answer, refusal = attempt(tries)
-                if refusal is None:
-                    return answer
-                wait = self._wait(refusal, call, tries)
-                if wait is None:
-                    return answer
-            except openai.APIConnectionError as error:
-                wait = self._wait(Failed(error, is_replayable), call, tries)
+                answer = attempt()
+            except openai.OpenAIError as error:
+                wait = self.after(call, error)
                 if wait is None:
                     raise
-            time.sleep(wait)
+            except BaseException:
+                self._leave(call)
+                raise
+            else:
+                self._end(call)
+                return answer
+            if wait:
+                time.sleep(wait)
 
-    async def arun(
-        self,
-        call: Call,
-        attempt: Callable[[int], Awaitable[tuple[T, Answered | None]]],
-        *,
-        is_replayable: bool = True,
-    ) -> T:
+    async def arun(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         """Do the same in a coroutine, on asyncio or trio."""
-        tries = 0
         while True:
-            tries += 1
+            self._begin(call)
             try:
-                answer, refusal = await attempt(tries)
-                if refusal is None:
-                    return answer
-                wait = self._wait(refusal, call, tries)
-                if wait is None:
-                    return answer
-            except openai.APIConnectionError as error:
-                wait = self._wait(Failed(error, is_replayable), call, tries)
+                answer = await attempt()
+            except openai.OpenAIError as error:
+                wait = self.after(call, error)
                 if wait is None:
                     raise
-            await anyio.sleep(wait)
+            except BaseException:
+                self._leave(call)
+                raise
+            else:
+                self._end(call)
+                return answer
+            if wait:
+                await anyio.sleep(wait)
 
-    def _wait(self, outcome: Answered | Failed, call: Call, tries: int) -> float | None:
-        return wait_before_retry(
-            outcome,
-            tries=tries,
-            max_retries=call.max_retries,
-            remaining=call.remaining(self.clock()),
-            wall_clock=self.wall_clock(),
-            chance=self.chance,
+    def _begin(self, call: Call) -> None:
+        """Go to the replica of the next attempt."""
+        call.tries += 1
+        if call.is_pinned:
+            return
+        replicas = call.replicas
+        if call.tries == 1:
+            replicas.group.budget.earn(call.started)
+        if replicas.only is not None:
+            call.member = replicas.only
+            call.visit = None
+            return
+        if call.tried is None:
+            call.tried = set()
+        subject = call.subject
+        call.member = replicas.pick(
+            self.clock(), key=subject.key, model=subject.model, avoid=call.tried, home=call.home
         )
+        call.visit = Visit(replicas.group, call.member.name, self.clock)
+
+    def after(self, call: Call, error: openai.OpenAIError) -> float | None:
+        """Return the seconds until the next attempt, None where none follows; the replica is told how it did."""
+        attempt = getattr(error, "attempt", None)
+        if not isinstance(attempt, Attempt):
+            self._leave(call)
+            return None
+        verdict = judge(attempt)
+        call.crashes += verdict.blame is Blame.CRASH
+        now = self.clock()
+        if call.visit is not None:
+            call.visit.end(verdict)
+        step = next_step(attempt, verdict, self._standing(call, now), self.chance)
+        if step is None or (step.is_charged and not call.replicas.group.budget.spend(now)):
+            return None
+        call.retries += step.is_counted
+        return step.wait
+
+    def _standing(self, call: Call, now: float) -> Standing:
+        replicas, tried = call.replicas, call.tried
+        has_other = moves_free = False
+        if tried is not None:
+            tried.add(call.member.name)
+            has_other = any(member.name not in tried for member in replicas.members)
+            moves_free = has_other and replicas.group.may_move_free(call.member.name, now, tried)
+            if not has_other:
+                tried.clear()
+        return Standing(
+            retries=call.retries,
+            max_retries=call.max_retries,
+            crashes=call.crashes,
+            remaining=call.remaining(now),
+            is_replayable=call.is_replayable,
+            has_other=has_other,
+            moves_free=moves_free,
+        )
+
+    @staticmethod
+    def _end(call: Call) -> None:
+        if call.visit is not None and not call.is_open:
+            call.visit.end(WELL)
+
+    @staticmethod
+    def _leave(call: Call) -> None:
+        if call.visit is not None:
+            call.visit.leave()

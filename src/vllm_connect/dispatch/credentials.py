@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -21,16 +21,28 @@ __all__ = ["KEY_GOES_HERE", "Credentials"]
 KEY_GOES_HERE = f"Bearer {MASK}"
 
 
-@dataclass
+class _Keeper:
+    """Holds a key once it is loaded: a command runs once and a prompt asks once, for all replicas and threads."""
+
+    __slots__ = ("loaded", "lock")
+
+    def __init__(self) -> None:
+        self.loaded: Key | None = None
+        self.lock = threading.Lock()
+
+
+@dataclass(frozen=True)
 class Credentials:
     """One key source and the server it is bound to; the key is loaded at its first use and kept masked."""
 
     source: KeySource | None
     endpoint: Endpoint
     allow_insecure: bool = False
-    _loaded: Key | None = field(default=None, repr=False)
-    # A command runs once and a prompt asks once, however many threads make the first call.
-    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _keeper: _Keeper = field(default_factory=_Keeper, repr=False)
+
+    def at(self, endpoint: Endpoint) -> Credentials:
+        """Return the same for another replica."""
+        return replace(self, endpoint=endpoint)
 
     @property
     def must_not_travel_in_clear(self) -> bool:
@@ -42,7 +54,7 @@ class Credentials:
     @property
     def at_hand(self) -> Key | None:
         """The key where it is loaded already, else None."""
-        return self._loaded
+        return self._keeper.loaded
 
     def key(self) -> Key | None:
         """Return the key, loading it on first use; a function is asked every time."""
@@ -50,16 +62,17 @@ class Credentials:
             return None
         if isinstance(self.source, CallableKey):
             return self.source.load()
-        with self._loading:
-            if self._loaded is None:
-                self._loaded = self.source.load()
-            return self._loaded
+        keeper = self._keeper
+        with keeper.lock:
+            if keeper.loaded is None:
+                keeper.loaded = self.source.load()
+            return keeper.loaded
 
     async def akey(self) -> Key | None:
         """Return the key without blocking the event loop: files, commands and prompts wait in a thread."""
         if isinstance(self.source, CallableKey):
             return await self.source.aload()
-        if self.source is None or self._loaded is not None or isinstance(self.source, GivenKey):
+        if self.source is None or self._keeper.loaded is not None or isinstance(self.source, GivenKey):
             return self.key()
         return await anyio.to_thread.run_sync(self.key)
 

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 Phase = Literal["connect", "answer"]
+AttemptPhase = Literal["connect", "sent", "answer", "complete"]
 
 HTTP_PACKAGES = ("httpx", "httpx2")
 NOTHING_WAS_SENT = frozenset(
@@ -52,6 +53,7 @@ NOTHING_WAS_SENT = frozenset(
         "LocalProtocolError",
     }
 )
+NO_DESCRIPTOR = "this process has no free file descriptor"
 REASONS_BY_NUMBER = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset by the server",
@@ -60,8 +62,18 @@ REASONS_BY_NUMBER = {
     errno.EHOSTUNREACH: "no route to host",
     errno.ENOENT: "no such unix socket",
     errno.EACCES: "no permission",
-    errno.EMFILE: "this process has no free file descriptor",
+    errno.EMFILE: NO_DESCRIPTOR,
 }
+# What the same attempt may find gone a moment later.
+MENDS_ITSELF = frozenset(
+    {
+        "connection refused",
+        "connection reset by the server",
+        "connection failed",
+        "no route to host",
+        "network unreachable",
+    }
+)
 REASONS_BY_NAME = {
     "NoPlace": "all connections that `limits` allows are in use",
     "PoolTimeout": "no connection of this client's pool became free",
@@ -95,7 +107,6 @@ def failure(
     *,
     request: httpx2.Request,
     call: Call,
-    tries: int,
     limit: Limit,
     connect: Limit,
     before: BaseException | None,
@@ -106,7 +117,7 @@ def failure(
     the call began, which is none of our business.
     """
     if isinstance(error, wire.WireFailure):
-        return wire_failure(error, request=request, call=call, tries=tries, before=before)
+        return wire_failure(error, request=request, call=call, before=before)
     server, streamed = str(call.credentials.endpoint), call.streamed
     name = type(error).__name__
     nothing_sent = name in NOTHING_WAS_SENT or _is_tls(error) or _is_loop_closed(error)
@@ -116,21 +127,27 @@ def failure(
         return deadline_exceeded(request=request, server=server, limit=connect, streamed=streamed)
     if name in ("ReadTimeout", "WriteTimeout"):
         return deadline_exceeded(request=request, server=server, limit=limit, streamed=streamed)
-    return _unreachable(error, phase, request=request, server=server, tries=tries)
+    return _unreachable(error, phase, request=request, call=call)
 
 
-def _unreachable(
-    error: Exception, phase: Phase, *, request: httpx2.Request, server: str, tries: int
-) -> ServerUnreachable:
+def _unreachable(error: Exception, phase: Phase, *, request: httpx2.Request, call: Call) -> ServerUnreachable:
+    server, tries = str(call.credentials.endpoint), call.tries
     reason = "connection failed" if _is_loop_closed(error) else _reason(error)
     again = f" after {tries} tries" if tries > 1 else ""
     happened = (
         "No connection to" if phase == "connect" else "The connection broke before the answer was complete:"
     )
     message = f"{happened} {server}{again}: {reason}."
-    return ServerUnreachable(
+    unreachable = ServerUnreachable(
         message, request=request, server=server, phase=phase, reason=reason, attempts=tries
     )
+    if reason == NO_DESCRIPTOR or isinstance(error, wire.NoPlace) or type(error).__name__ == "PoolTimeout":
+        return judged(unreachable, Attempt(phase="connect", ending="held back"))
+    if phase == "connect":
+        return judged(
+            unreachable, Attempt(phase="connect", ending="failed", mends_itself=reason in MENDS_ITSELF)
+        )
+    return judged(unreachable, Attempt(phase="sent", ending="lost"))
 
 
 def wire_failure(
@@ -138,7 +155,6 @@ def wire_failure(
     *,
     request: httpx2.Request,
     call: Call,
-    tries: int,
     before: BaseException | None,
 ) -> Exception:
     """Return our error for an exception of the wire; `before` as in `failure`."""
@@ -150,7 +166,7 @@ def wire_failure(
     if isinstance(error, wire.PeerRefused):
         return key_refused(error.address, request=request, origin=call.credentials.endpoint.origin)
     if isinstance(error, wire.AnswerTooLarge):
-        return AnswerTooLarge(
+        too_large = AnswerTooLarge(
             f"The answer of {server} passed the limit `{error.limit}` of {error.most:,} and was not read further. "
             f"If it is meant to be that large, set limits=Limits({error.limit}=...) to more.",
             request=request,
@@ -158,16 +174,18 @@ def wire_failure(
             limit=error.limit,
             most=error.most,
         )
+        return judged(too_large, Attempt(phase="answer", ending="too large"))
     if isinstance(error, wire.AnswerMalformed):
-        return AnswerMalformed(
+        malformed = AnswerMalformed(
             f"What {server} answered cannot be used: {error}.",
             request=request,
             server=server,
             phase="answer",
             reason=str(error),
-            attempts=tries,
+            attempts=call.tries,
         )
-    unreachable = _unreachable(error, _wire_phase(error), request=request, server=server, tries=tries)
+        return judged(malformed, Attempt(phase="answer", ending="malformed"))
+    unreachable = _unreachable(error, _wire_phase(error), request=request, call=call)
     return answer_cut(unreachable) if isinstance(error, wire.AnswerCut) else unreachable
 
 
@@ -192,12 +210,13 @@ def _wire_phase(error: Exception) -> Phase:
 
 def key_refused(address: str, *, request: httpx2.Request, origin: str) -> KeyRefused:
     """Return the error for a key that must not go to this address."""
-    return KeyRefused(
+    refused = KeyRefused(
         f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on "
         "the way can read it. Use https, or set allow_insecure_key=True if the way is safe.",
         request=request,
         server=origin,
     )
+    return judged(refused, Attempt(phase="connect", ending="held back"))
 
 
 def deadline_exceeded(
@@ -211,9 +230,11 @@ def deadline_exceeded(
         "between_tokens": f"The stream from {server} stood still for {limit.setting:g} s.",
         "total": f"{whole} {server} was not complete within its total of {limit.setting:g} s.",
     }[limit.timer]
-    return DeadlineExceeded(
+    exceeded = DeadlineExceeded(
         happened, request=request, server=server, timer=limit.timer, seconds=limit.setting
     )
+    phase: AttemptPhase = "connect" if limit.timer == "connect" else "sent"
+    return judged(exceeded, Attempt(phase=phase, ending="timer", timer=limit.timer))
 
 
 def _reason(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import anyio
 
 from vllm_connect.dispatch.call import Call, Limit
 from vllm_connect.dispatch.failure import answer_cut, deadline_exceeded, failure, is_transport_failure
+from vllm_connect.dispatch.replica_set import WELL, Visit
+from vllm_connect.outcome import judge
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,8 +31,11 @@ class Watch:
     server: str
     sent: float
     clock: Callable[[], float] = time.monotonic
-    tries: int = 1
     last: float | None = None
+    visit: Visit | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.visit = self.call.visit
 
     def limit(self) -> Limit:
         """Return how long the next piece may take."""
@@ -41,25 +46,38 @@ class Watch:
     def arrived(self) -> None:
         """Note a piece; raises DeadlineExceeded where the total is over, which dripped bytes never trip."""
         self.last = self.clock()
+        if self.visit is not None:
+            self.visit.heard()
         if self.call.remaining(self.last) <= 0:
             raise self.expired(Limit(0.0, "total", self.call.timers.total or 0.0))
 
     def expired(self, limit: Limit) -> Exception:
-        return deadline_exceeded(
-            request=self.request, server=self.server, limit=limit, streamed=self.call.streamed
+        return self._told(
+            deadline_exceeded(
+                request=self.request, server=self.server, limit=limit, streamed=self.call.streamed
+            )
         )
 
     def failed(self, error: Exception, limit: Limit, before: BaseException | None) -> Exception:
         told = failure(
-            error,
-            request=self.request,
-            call=self.call,
-            tries=self.tries,
-            limit=limit,
-            connect=limit,
-            before=before,
+            error, request=self.request, call=self.call, limit=limit, connect=limit, before=before
         )
-        return answer_cut(told)
+        return self._told(answer_cut(told))
+
+    def _told(self, error: Exception) -> Exception:
+        """Tell the replica of a stream how it did; of any other answer the call does."""
+        attempt = getattr(error, "attempt", None)
+        if self.call.is_open and self.visit is not None and attempt is not None:
+            self.visit.end(judge(attempt))
+        return error
+
+    def ended(self) -> None:
+        if self.call.is_open and self.visit is not None:
+            self.visit.end(WELL)
+
+    def closed(self) -> None:
+        if self.call.is_open and self.visit is not None:
+            self.visit.leave()
 
 
 class _GuardedStream:
@@ -81,6 +99,7 @@ class _GuardedStream:
                     raise
                 raise self._watch.failed(error, limit, before) from error
             if piece is None:
+                self._watch.ended()
                 return
             self._watch.arrived()
             yield piece
@@ -101,14 +120,17 @@ class _GuardedStream:
             if scope.cancelled_caught:
                 raise self._watch.expired(limit)
             if piece is None:
+                self._watch.ended()
                 return
             self._watch.arrived()
             yield piece
 
     def close(self) -> None:
+        self._watch.closed()
         self._stream.close()
 
     async def aclose(self) -> None:
+        self._watch.closed()
         await self._stream.aclose()
 
 

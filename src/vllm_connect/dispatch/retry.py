@@ -1,7 +1,7 @@
-"""Whether a call is tried again, and after how long; pure, with clock and chance passed in.
+"""Whether another attempt follows, when, and at whose cost; pure, with chance passed in.
 
-The statuses and waits are the SDK's own. What differs: a timed-out generation is not repeated, an error that
-another try cannot mend is not tried again, and no wait outlives the call's deadline.
+What decides is what became of the attempt (`outcome`), not which exception told it. The waits are the SDK's, with
+more jitter: clients that were turned away together must not come back together. No wait outlives the deadline.
 """
 
 from __future__ import annotations
@@ -9,88 +9,102 @@ from __future__ import annotations
 import email.utils
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import openai
+from vllm_connect.outcome import Again, Attempt, Blame, Verdict
 
-from vllm_connect.errors import AnswerIncomplete, AnswerMalformed, DeadlineExceeded, ServerUnreachable
-
-__all__ = ["Answered", "Failed", "wait_before_retry"]
+__all__ = [
+    "LONGEST_RETRY_AFTER",
+    "MOST_CRASHES",
+    "Standing",
+    "Step",
+    "next_step",
+    "retry_after",
+    "should_retry",
+]
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 8.0
 # A server's wish beyond this is better told to the caller than obeyed (the SDK's limit).
 LONGEST_RETRY_AFTER = 120.0
-RETRIED_STATUSES = frozenset({408, 409, 429})
-SERVER_ERRORS = 500
-MENDS_ITSELF = frozenset(
-    {
-        "connection refused",
-        "connection reset by the server",
-        "connection failed",
-        "no route to host",
-        "network unreachable",
-    }
-)
+# A request that breaks what answers it must not be walked through all replicas.
+MOST_CRASHES = 2
+# How far a wait may stray: to the half of a backoff, and this much beyond what a server asks for.
+JITTER = 0.5
+EXTRA_AFTER = 0.25
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A try that ended with an answer: its status and headers, which may echo the key."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a call stands when an attempt of it has ended.
 
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A try that ended without an answer; `replayable` says whether its body can be sent again."""
-
-    error: openai.APIConnectionError
-    replayable: bool
-
-
-def wait_before_retry(
-    outcome: Answered | Failed,
-    *,
-    tries: int,
-    max_retries: int,
-    remaining: float,
-    wall_clock: float,
-    chance: Callable[[], float],
-) -> float | None:
-    """Return the seconds to wait before the next try, None for no further try.
-
-    `tries` counts those made, `remaining` is what is left of the deadline, `wall_clock` a Unix time for
-    dates in Retry-After, `chance` a number from 0 to 1.
+    `retries` counts the attempts so far that were retries and not free, `crashes` those that a replica broke off,
+    this one included. `remaining` is what is left of the deadline, in seconds. `is_replayable` says whether the body
+    can be sent again, `has_other` whether there is a replica that this call has not tried, `moves_free` whether going
+    there is free.
     """
-    if tries > max_retries or not _may_help(outcome):
+
+    retries: int
+    max_retries: int
+    crashes: int
+    remaining: float
+    is_replayable: bool = True
+    has_other: bool = False
+    moves_free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next attempt: after how many seconds, and whether it counts as a retry and is charged to the budget."""
+
+    wait: float
+    is_counted: bool
+    is_charged: bool
+
+
+AT_ONCE_FOR_FREE = Step(0.0, is_counted=False, is_charged=False)
+
+
+def next_step(
+    attempt: Attempt, verdict: Verdict, standing: Standing, chance: Callable[[], float]
+) -> Step | None:
+    """Return the next attempt, None where none follows; `chance` gives numbers from 0 to 1."""
+    again = verdict.again
+    if again is Again.NEVER or (attempt.phase != "connect" and not standing.is_replayable):
         return None
-    wished = _retry_after(outcome.headers, wall_clock) if isinstance(outcome, Answered) else None
-    if wished is not None and wished > LONGEST_RETRY_AFTER:
+    if standing.has_other and again in (Again.FREE, Again.FREE_ELSEWHERE):
+        return AT_ONCE_FOR_FREE if standing.remaining > 0 else None
+    if again is Again.FREE_ELSEWHERE or standing.retries >= standing.max_retries:
         return None
-    backoff = min(FIRST_WAIT * 2.0 ** min(tries - 1, 10), LONGEST_WAIT) * (1 - 0.25 * chance())
-    wait = wished or backoff
-    return wait if wait < remaining else None
+    if verdict.blame is Blame.CRASH and standing.crashes >= MOST_CRASHES:
+        return None
+    if again is Again.ELSEWHERE:
+        may_go = standing.has_other and standing.retries == 0 and standing.remaining > 0
+        return Step(0.0, is_counted=True, is_charged=True) if may_go else None
+    if standing.has_other:
+        wait: float | None = 0.0
+    else:
+        wait = _wait(attempt.retry_after, standing.retries, chance)
+    if wait is None or wait >= standing.remaining:
+        return None
+    is_free = again is Again.FREE or (standing.has_other and standing.moves_free)
+    return Step(wait, is_counted=True, is_charged=not is_free)
 
 
-def _may_help(outcome: Answered | Failed) -> bool:
-    if isinstance(outcome, Answered):
-        told = outcome.headers.get("x-should-retry")
-        if told in ("true", "false"):
-            return told == "true"
-        return outcome.status in RETRIED_STATUSES or outcome.status >= SERVER_ERRORS
-    error = outcome.error
-    if isinstance(error, DeadlineExceeded):
-        return error.timer == "connect"
-    if isinstance(error, AnswerIncomplete):
-        return outcome.replayable
-    if not isinstance(error, ServerUnreachable) or isinstance(error, AnswerMalformed):
-        return False
-    return error.reason in MENDS_ITSELF if error.phase == "connect" else outcome.replayable
+def _wait(wished: float | None, retries: int, chance: Callable[[], float]) -> float | None:
+    """Return the seconds to wait before the same replica is asked again, None where it asks for too many."""
+    if wished is not None:
+        return None if wished > LONGEST_RETRY_AFTER else wished * (1 + EXTRA_AFTER * chance())
+    backoff = min(FIRST_WAIT * 2.0 ** min(retries, 10), LONGEST_WAIT)
+    return backoff * (1 - JITTER * chance())
 
 
-def _retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """Return the server's own word on whether to come again, as the SDK reads it."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+
+
+def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     """Return the wait a server asks for (RFC 9110, 10.2.3: seconds or a date), None for none it makes sense of."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:

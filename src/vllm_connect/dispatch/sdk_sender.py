@@ -1,8 +1,8 @@
-"""The SDK's transport as a sender: an httpx client whose `send` is one call of ours.
+"""The SDK's transport as a sender: an httpx client whose `send` is one attempt of a call of ours.
 
 The SDK builds a request with `build_request` and hands it to `send`; both belong to the client it is given.
-Ours builds the same request and sends it under the call's deadline, with the key put on at the last moment,
-redirects refused, and failures typed. An answer shows the request it belongs to, with the key masked.
+Ours builds the same request and sends it to the replica of the attempt, under the call's deadline, with the key put
+on at the last moment, redirects refused, and failures typed. An answer shows the request it belongs to, with the key masked.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from vllm_connect.dispatch.credentials import Credentials, put_key, wants_key
 from vllm_connect.dispatch.failure import failure, is_transport_failure
 from vllm_connect.dispatch.guard import Watch, guarded
 from vllm_connect.dispatch.peer import PeerCheck
-from vllm_connect.dispatch.retry import Answered
 from vllm_connect.dispatch.wire_transport import async_transport, sync_transport
 from vllm_connect.dispatch.wires import Wires
-from vllm_connect.endpoint import Key, may_travel_in_clear
+from vllm_connect.endpoint import Endpoint, Key, may_travel_in_clear
 from vllm_connect.errors import KeyRefused, RedirectRefused, SettingsError, SettingsWarning
+from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import Settings
 from vllm_connect.wire.asynchronous import AsyncWire
 from vllm_connect.wire.blocking import BlockingWire
@@ -53,7 +53,7 @@ RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
 @dataclass
 class _Try:
-    """One try of a call: the request with its key, and the limit of its first byte."""
+    """One attempt of a call: the request with its key, and the limit of its first byte."""
 
     request: httpx2.Request
     key: Key | None
@@ -70,9 +70,11 @@ class _Dispatching:
     conduct: Conduct = Conduct()
     wires: Wires[Any] | None = None
 
-    def _begin_try(self, request: httpx2.Request, call: Call, key: Key | None, tries: int) -> _Try:
+    def _begin_try(self, request: httpx2.Request, call: Call, key: Key | None) -> _Try:
         now = self.conduct.clock()
         limit = call.limit(now, "first_token", now)
+        request = self._at_replica(request, call)
+        call.is_replayable = self._replayable(request)
         headers = self.http.Headers(request.headers)
         if wants_key(headers):
             self._refuse_foreign_origin(request, call)
@@ -81,21 +83,38 @@ class _Dispatching:
         else:
             key = None
         if RETRY_COUNT_HEADER in headers:
-            headers[RETRY_COUNT_HEADER] = str(tries - 1)
+            headers[RETRY_COUNT_HEADER] = str(call.tries - 1)
         peer = PeerCheck(request, call.credentials)
         extensions = {**request.extensions, "timeout": _httpx_timeout(call, now, limit), "trace": peer.trace}
         sent = self.http.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
         )
-        watch = Watch(call, request, str(call.credentials.endpoint), now, self.conduct.clock, tries)
+        watch = Watch(call, request, str(call.credentials.endpoint), now, self.conduct.clock)
         return _Try(sent, key, watch, limit, call.limit(now, "connect", now), peer)
+
+    def _at_replica(self, request: httpx2.Request, call: Call) -> httpx2.Request:
+        """Return the request as it is for the replica of this attempt; what goes elsewhere stays as it is."""
+        home, member = call.home.endpoint, call.member.endpoint
+        if member == home or not self._is_at(home, request):
+            return request
+        url = self.http.URL(member.base_url)
+        url = url.copy_with(raw_path=home.path_at(member, request.url.raw_path.decode("ascii")).encode())
+        headers = self.http.Headers(request.headers)
+        headers["Host"] = url.netloc.decode("ascii")
+        moved: httpx2.Request = self.http.Request(
+            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+        )
+        return moved
+
+    def _is_at(self, endpoint: Endpoint, request: httpx2.Request) -> bool:
+        home, here = self.http.URL(endpoint.base_url), request.url
+        return (here.scheme, here.host, here.port) == (home.scheme, home.host, home.port)
 
     def _refuse_foreign_origin(self, request: httpx2.Request, call: Call) -> None:
         endpoint = call.credentials.endpoint
-        home = self.http.URL(endpoint.base_url)
-        here = request.url
-        if (here.scheme, here.host, here.port) == (home.scheme, home.host, home.port):
+        if self._is_at(endpoint, request):
             return
+        here = request.url
         raise KeyRefused(
             f"The API key belongs to {endpoint.origin} and is not sent to {here.scheme}://{here.netloc.decode()}. "
             "For another server make another client, or give the request its own Authorization header.",
@@ -114,7 +133,6 @@ class _Dispatching:
             error,
             request=one.watch.request,
             call=one.watch.call,
-            tries=one.watch.tries,
             limit=one.limit,
             connect=one.connect,
             before=before,
@@ -127,7 +145,7 @@ class _Dispatching:
         response.request = one.watch.request
         # Built by httpx from the request that was sent, key included.
         response.next_request = None
-        response.extensions["vllm_connect_tries"] = one.watch.tries
+        response.extensions["vllm_connect_tries"] = one.watch.call.tries
         return response
 
     def _replayable(self, request: httpx2.Request) -> bool:
@@ -197,41 +215,36 @@ def redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
     """Return the error for an answer that is a redirect."""
     location = response.headers.get("location", "")
     target = location.partition("?")[0].partition("#")[0].rpartition("@")[2] if location else "nowhere"
-    return RedirectRefused(
+    refused = RedirectRefused(
         f"{server} answered with a redirect ({response.status_code}) to {target}, which is not followed: key and "
         "prompt go only to the server you named. If that is where your server is, set base_url to it.",
         response=response,
         server=server,
         target=target,
     )
+    return judged(refused, Attempt(phase="complete", status=response.status_code))
 
 
 class _SyncSender(_Dispatching):
-    """One call after another over a blocking httpx client."""
+    """One attempt after another over a blocking httpx client."""
 
     def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         raise NotImplementedError
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Send one request as one call: key, tries, deadline; httpx's `send` for everybody else."""
+        """Send one request as one attempt: key, replica, deadline; httpx's `send` for everybody else."""
         call = call_of(request.extensions)
         if call is None:
             return self._transmit(request, stream=stream, **options)
         options.pop("follow_redirects", None)
-
-        def attempt(tries: int) -> tuple[httpx2.Response, Answered | None]:
-            key = call.credentials.key() if wants_key(request.headers) else None
-            one = self._begin_try(request, call, key, tries)
-            response = self._attempt(one, options)
-            is_error = response.status_code >= REDIRECTS.start
-            if is_error or not stream:
-                _read(response)
-            if not is_error:
-                return response, None
-            return self._masked(response, key), Answered(response.status_code, response.headers)
-
-        response = self.conduct.run(call, attempt, is_replayable=self._replayable(request))
-        return self._judged(response, call)
+        key = call.credentials.key() if wants_key(request.headers) else None
+        one = self._begin_try(request, call, key)
+        response = self._attempt(one, options)
+        is_error = response.status_code >= REDIRECTS.start
+        call.is_open = stream and not is_error
+        if not call.is_open:
+            _read(response)
+        return self._judged(self._masked(response, key), call) if is_error else response
 
     def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
         before = sys.exc_info()[1]
@@ -245,31 +258,25 @@ class _SyncSender(_Dispatching):
 
 
 class _AsyncSender(_Dispatching):
-    """Many calls at once over an async httpx client, on asyncio or trio."""
+    """Many attempts at once over an async httpx client, on asyncio or trio."""
 
     async def _transmit(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         raise NotImplementedError
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Send one request as one call: key, tries, deadline; httpx's `send` for everybody else."""
+        """Send one request as one attempt: key, replica, deadline; httpx's `send` for everybody else."""
         call = call_of(request.extensions)
         if call is None:
             return await self._transmit(request, stream=stream, **options)
         options.pop("follow_redirects", None)
-
-        async def attempt(tries: int) -> tuple[httpx2.Response, Answered | None]:
-            key = await call.credentials.akey() if wants_key(request.headers) else None
-            one = self._begin_try(request, call, key, tries)
-            response = await self._attempt(one, options)
-            is_error = response.status_code >= REDIRECTS.start
-            if is_error or not stream:
-                await _aread(response)
-            if not is_error:
-                return response, None
-            return self._masked(response, key), Answered(response.status_code, response.headers)
-
-        response = await self.conduct.arun(call, attempt, is_replayable=self._replayable(request))
-        return self._judged(response, call)
+        key = await call.credentials.akey() if wants_key(request.headers) else None
+        one = self._begin_try(request, call, key)
+        response = await self._attempt(one, options)
+        is_error = response.status_code >= REDIRECTS.start
+        call.is_open = stream and not is_error
+        if not call.is_open:
+            await _aread(response)
+        return self._judged(self._masked(response, key), call) if is_error else response
 
     async def _attempt(self, one: _Try, options: dict[str, Any]) -> httpx2.Response:
         before = sys.exc_info()[1]
@@ -383,6 +390,10 @@ def async_sender(settings: Settings, credentials: Credentials, borrowed: Any = N
 
 def _wires(kind: Any, settings: Settings, credentials: Credentials) -> Wires[Any] | None:
     if settings.wire == "sdk":
+        if settings.further and any(endpoint.socket for endpoint in settings.endpoints):
+            raise SettingsError(
+                'wire="sdk" goes to one unix socket only, and base_url names several servers.'
+            )
         return None
     wires = Wires(kind, settings.tls, settings.limits, guards_key=credentials.must_not_travel_in_clear)
     tls = wires.route(settings.endpoint).tls if settings.tls is not None else None
@@ -429,7 +440,7 @@ def _options(
     if settings.endpoint.socket is not None:
         return {**always, "transport": getattr(http, kind)(**own)}
     # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key.
-    return {**always, **own, "trust_env": not settings.endpoint.is_loopback}
+    return {**always, **own, "trust_env": not any(one.is_loopback for one in settings.endpoints)}
 
 
 def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:

@@ -42,8 +42,10 @@ class _WireTransport:
 
     def _server(self, request: httpx2.Request) -> Endpoint:
         url = request.url
-        if self._home.socket is not None:
-            return self._home
+        call = call_of(request.extensions)
+        member = self._home if call is None else call.member.endpoint
+        if member.socket is not None:
+            return member
         return Endpoint(scheme=url.scheme, host=url.host, port=url.port or PORTS[url.scheme], path="")  # type: ignore[arg-type]  # http or https
 
     def _other(self, server: Endpoint) -> Any:

@@ -60,7 +60,17 @@ class Endpoint:
     @property
     def root_url(self) -> str:
         """The URL that vLLM's own routes (`/health`, `/version`, `/tokenize`) are appended to."""
-        return f"{self._http_origin}{self.path.removesuffix('/v1')}"
+        return f"{self._http_origin}{self._root_path}"
+
+    @property
+    def _root_path(self) -> str:
+        return self.path.removesuffix("/v1")
+
+    def path_at(self, other: Endpoint, path: str) -> str:
+        """Return a path of this server, of the API or of vLLM's own routes, as it is at another replica."""
+        if path.startswith(f"{self.path}/"):
+            return f"{other.path}{path.removeprefix(self.path)}"
+        return f"{other._root_path}{path.removeprefix(self._root_path)}"
 
     @property
     def is_loopback(self) -> bool:

@@ -4,7 +4,7 @@ from vllm_connect.settings.file import SettingsFile, read_settings_file
 from vllm_connect.settings.key_source import CallableKey, FileKey, GivenKey, KeySource, PromptKey
 from vllm_connect.settings.limits import Limits
 from vllm_connect.settings.pairing import WithheldKey
-from vllm_connect.settings.settings import Settings, merge
+from vllm_connect.settings.settings import Settings, merge, parse_endpoints
 from vllm_connect.settings.timeouts import HttpxTimeout, Timeouts, Timers, timers
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Timers",
     "WithheldKey",
     "merge",
+    "parse_endpoints",
     "read_settings_file",
     "timers",
 ]

@@ -6,7 +6,7 @@ Without this rule a file in a cloned repository that sets an address receives th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,26 +104,30 @@ class KeyChoice:
 def choose_key(
     sources: list[Layer],
     address: Layer,
-    endpoint: Endpoint,
+    endpoints: Sequence[Endpoint],
     environ: Mapping[str, str],
     *,
     use_openai_api_key: bool,
 ) -> KeyChoice:
-    """Return the first key, by precedence, whose source may send it to the address."""
+    """Return the first key, by precedence, whose source may send it to the address, to every one of its replicas."""
     groups_with_address = {layer.group for layer in sources if "base_url" in layer.values}
     withheld: list[WithheldKey] = []
     for layer, name in _key_settings(sources):
-        source = _key_source(layer, name, endpoint, environ)
+        source = _key_source(layer, name, endpoints[0], environ)
         if source is None:
             continue
-        verdict = judge_pair(
-            address,
-            layer,
-            endpoint=endpoint,
-            given=source.key if isinstance(source, GivenKey) else None,
-            family_has_address=layer.group in groups_with_address,
-            use_openai_api_key=use_openai_api_key,
-        )
+        verdicts = [
+            judge_pair(
+                address,
+                layer,
+                endpoint=endpoint,
+                given=source.key if isinstance(source, GivenKey) else None,
+                family_has_address=layer.group in groups_with_address,
+                use_openai_api_key=use_openai_api_key,
+            )
+            for endpoint in endpoints
+        ]
+        verdict = next((one for one in verdicts if one.action == "refuse"), verdicts[0])
         if verdict.action == "send":
             return KeyChoice(source, source.place, verdict.why, tuple(withheld))
         withheld.append(WithheldKey(source.place, verdict.why))

@@ -22,7 +22,7 @@ from vllm_connect.settings.limits import Limits
 from vllm_connect.settings.pairing import WithheldKey, choose_key
 from vllm_connect.settings.timeouts import Timeouts
 
-__all__ = ["Settings", "merge"]
+__all__ = ["Settings", "merge", "parse_endpoints"]
 
 CONFIG_VARIABLE = "VLLMCONNECT_CONFIG"
 
@@ -31,11 +31,13 @@ CONFIG_VARIABLE = "VLLMCONNECT_CONFIG"
 class Settings:
     """Everything a client is set up with, and the origin of every value.
 
+    `endpoint` is the server, or the first of several replicas, whose others are `further`.
     `origins` maps a setting to where its value stands; `withheld` lists keys that were found and are not
     sent; `key_reason` says why the key may go to the endpoint; `warnings` what is unsafe or has no effect. Made by `Settings.load()` or `merge()`.
     """
 
     endpoint: Endpoint
+    further: tuple[Endpoint, ...] = ()
     key: KeySource | None = None
     key_reason: str = ""
     model: str | None = None
@@ -51,6 +53,11 @@ class Settings:
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     withheld: tuple[WithheldKey, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All replicas, in the order in which they were given."""
+        return self.endpoint, *self.further
 
     @staticmethod
     def load(
@@ -127,7 +134,9 @@ def merge(
     for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key", "long_calls", "wire"):
         merged.first(sources, name)
     _check_wire(merged.values.get("wire"), merged.origins.get("wire", ""))
-    merged.values["endpoint"] = endpoint = _endpoint(merged.values.pop("base_url"), address.place("base_url"))
+    endpoints = parse_endpoints(merged.values.pop("base_url"), address.place("base_url"))
+    merged.values["endpoint"], *further = endpoints
+    merged.values["further"] = tuple(further)
     merged.table(sources, "model_aliases", MappingProxyType, None)
     merged.table(sources, "timeouts", lambda table: Timeouts(**table), Timeouts)
     merged.table(sources, "limits", lambda table: Limits(**table), Limits)
@@ -137,7 +146,7 @@ def merge(
     choice = choose_key(
         sources,
         address,
-        endpoint,
+        endpoints,
         environ,
         use_openai_api_key=bool(merged.values.get("use_openai_api_key")),
     )
@@ -211,14 +220,17 @@ def _made(make: Callable[[dict[str, Any]], Any], table: dict[str, Any], places: 
         raise SettingsError(f"{places}: {problem}") from None
 
 
-def _endpoint(base_url: object, place: str) -> Endpoint:
+def parse_endpoints(base_url: object, place: str) -> tuple[Endpoint, ...]:
+    """Return the servers that a value names: one address, or a list of replicas, in a text with commas between."""
     source = "base_url" if place == "argument" else place
-    addresses = base_url if isinstance(base_url, list | tuple) else [base_url]
-    if len(addresses) != 1:
-        raise SettingsError(
-            f"{source} names {len(addresses)} addresses; this version of vllm-connect speaks to one. Name one."
-        )
-    return parse_endpoint(str(addresses[0]), source=source)
+    addresses = base_url if isinstance(base_url, list | tuple) else str(base_url).split(",")
+    endpoints = tuple(parse_endpoint(str(address), source=source) for address in addresses)
+    if not endpoints:
+        raise SettingsError(f"{source} is an empty list; it takes one address, or one for each replica.")
+    for index, endpoint in enumerate(endpoints):
+        if endpoint in endpoints[:index]:
+            raise SettingsError(f"{source} names {endpoint} twice; each replica has one address.")
+    return endpoints
 
 
 def _tls_fits(layer: Layer, address: Layer) -> bool:

@@ -17,7 +17,7 @@ class Head:
     Without a mark the head is no template: it leaves as it is. `hidden` headers leave too, and are not shown.
     """
 
-    __slots__ = ("_key_at", "_length_at", "_parts", "_retries_at", "headers", "method", "target")
+    __slots__ = ("_key_at", "_length_at", "_parts", "_retries_at", "headers", "method", "moved", "target")
 
     def __init__(
         self,
@@ -31,6 +31,8 @@ class Head:
         self.method = method
         self.target = target
         self.headers = tuple(headers)
+        # The same head, and its URL, at other replicas, by their names.
+        self.moved: dict[str, tuple[Head, str]] = {}
         self._key_at = self._retries_at = self._length_at = 0
         parts: list[bytes] = [b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), target)]
         for name, value in headers:
