@@ -175,7 +175,6 @@ MODEL_404 = Attempt(phase="complete", status=404, lacks_model=True)
 ABORTED = Attempt(phase="complete", status=200, finish_reasons=("abort",))
 FREE = Step(0.0, is_counted=False, is_charged=False)
 CHARGED = Step(0.0, is_counted=True, is_charged=True)
-MOVED = Step(0.0, is_counted=True, is_charged=False)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +189,7 @@ MOVED = Step(0.0, is_counted=True, is_charged=False)
         (MODEL_404, {}, None),
         (LOST, {"crashes": 1}, Step(0.5, is_counted=True, is_charged=True)),
         (LOST, {"crashes": 1, "has_other": True}, CHARGED),
-        (LOST, {"crashes": 1, "has_other": True, "moves_free": True}, MOVED),
-        (LOST, {"crashes": 1, "has_other": True, "moves_free": True, "retries": 2}, None),
+        (LOST, {"crashes": 1, "has_other": True, "retries": 2}, None),
         (LOST, {"crashes": 2, "has_other": True}, None),
         (LOST, {"crashes": 1, "is_replayable": False}, None),
         (ABORTED, {"crashes": 1, "has_other": True}, CHARGED),

@@ -52,7 +52,7 @@ def _rows(settings: Settings) -> list[Row]:
 
     aliases = [row(f"model_aliases.{name}", real) for name, real in settings.model_aliases.items()]
     return [
-        row("base_url", settings.endpoint),
+        row("base_url", ", ".join(str(endpoint) for endpoint in settings.endpoints)),
         row("api_key", None if settings.key is None else "***"),
         row("model", settings.model),
         row("profile", settings.profile),

@@ -10,8 +10,9 @@ from vllm_connect.cli.options import Connection, Json, Timeout, connecting
 from vllm_connect.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
+    from vllm_connect import OpenAI
     from vllm_connect.client.server import Metrics
-    from vllm_connect.facts import ServerFacts
+    from vllm_connect.facts import ServedModel, ServerFacts
 
 __all__ = ["info"]
 
@@ -24,12 +25,15 @@ READING_SECONDS = 5.0
 
 @connecting
 def info(connection: Connection, timeout: Timeout = None, json: Json = False) -> None:
-    """Show what a server is, and how busy it is.
+    """Show what a server is, and how busy it is; of several replicas each one's state.
 
     Version, models, kinds of request, whether it wants a key, load and metrics; what it, or a gateway before
     it, does not tell is shown as unknown.
     """
     with connection.client(timeout=timeout) as client:
+        if client.settings.further:
+            _show_replicas(list(_replicas(client)), json=json)
+            return
         facts = client.server.info()
         quick = client.with_options(timeout=READING_SECONDS if timeout is None else timeout, max_retries=0)
         load, metrics = _reading(quick.server.load), _reading(quick.server.metrics)
@@ -39,6 +43,57 @@ def info(connection: Connection, timeout: Timeout = None, json: Json = False) ->
         )
     else:
         print_table(("", ""), (*_rows(facts), ("load", _load(load)), *_busy(metrics)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Replica:
+    """One of several replicas: where it is, whether calls go to it or why not, what it is, how busy."""
+
+    server: str
+    state: str
+    reason: str
+    version: str | None
+    models: str
+    running: float | None
+    waiting: float | None
+
+
+def _replicas(client: OpenAI) -> Iterator[_Replica]:
+    """Ask each replica by itself, after one call that compares what they serve."""
+    from openai import APIError  # noqa: PLC0415
+
+    client.models.list()
+    for state in client.server.replicas():
+        alone = client.with_options(base_url=[state.name], max_retries=0)
+        try:
+            facts = alone.server.info()
+        except APIError as error:
+            yield _Replica(state.name, "away", error.message, None, "", None, None)
+            continue
+        metrics = _reading(alone.with_options(timeout=READING_SECONDS).server.metrics)
+        models = ", ".join(_model(model) for model in facts.models)
+        running, waiting = (None, None) if metrics is None else (metrics.running, metrics.waiting)
+        yield _Replica(state.name, state.state, state.reason, facts.version, models, running, waiting)
+
+
+def _show_replicas(replicas: list[_Replica], *, json: bool) -> None:
+    if json:
+        print_json({"replicas": [dataclasses.asdict(replica) for replica in replicas]})
+        return
+    print_table(
+        ("replica", "state", "vLLM", "models", "running", "waiting"),
+        (
+            (
+                replica.server,
+                f"{replica.state}; {replica.reason}" if replica.reason else replica.state,
+                replica.version or UNKNOWN,
+                replica.models or UNKNOWN,
+                _known(replica.running),
+                _known(replica.waiting),
+            )
+            for replica in replicas
+        ),
+    )
 
 
 def _reading(ask: Callable[[], T]) -> T | None:
@@ -73,12 +128,15 @@ def _rows(facts: ServerFacts) -> Iterator[tuple[str, str]]:
     yield "vLLM", facts.version or ("not a vLLM" if facts.is_vllm is False else "version unknown")
     yield "kind", facts.kind or UNKNOWN
     for model in facts.models:
-        length = model.max_model_len
-        context = "context unknown" if length is None else f"context {length}"
-        adapter = "" if model.parent is None else f", adapter of {model.parent}"
-        yield "model", f"{model.id} ({context}{adapter})"
+        yield "model", _model(model)
     yield "serves", UNKNOWN if facts.serves is None else ", ".join(sorted(facts.serves))
     yield "API key", {True: "needed", False: "not needed", None: UNKNOWN}[facts.needs_key]
+
+
+def _model(model: ServedModel) -> str:
+    context = "context unknown" if model.max_model_len is None else f"context {model.max_model_len}"
+    adapter = "" if model.parent is None else f", adapter of {model.parent}"
+    return f"{model.id} ({context}{adapter})"
 
 
 def _load(load: int | None) -> str:
@@ -105,5 +163,5 @@ def _busy(metrics: Metrics | None) -> Iterator[tuple[str, str]]:
     yield "prefix cache", UNKNOWN if rate is None else f"{rate:.0%} of the tokens looked up were found"
 
 
-def _known(count: int | None) -> str:
+def _known(count: float | None) -> str:
     return UNKNOWN if count is None else str(count)

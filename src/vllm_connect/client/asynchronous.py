@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import cached_property
@@ -13,6 +14,7 @@ import openai
 from vllm_connect.client.connected import (
     SDK_KEY,
     SETTINGS,
+    SURVEY_SECONDS,
     Connected,
     Inherited,
     refuse_unknown_arguments,
@@ -20,10 +22,10 @@ from vllm_connect.client.connected import (
     with_model,
 )
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
-from vllm_connect.dispatch import Call, Credentials, current_call
+from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
-from vllm_connect.facts import only_base_model
+from vllm_connect.facts import ServedModel, only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         self,
         *,
         api_key: str | Callable[[], Awaitable[str]] | None = None,
-        base_url: str | httpx2.URL | openai.NotGiven | None = None,
+        base_url: str | httpx2.URL | Sequence[str] | openai.NotGiven | None = None,
         model: str | None = None,
         model_aliases: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
@@ -233,6 +235,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
         """Send a request that may lack its model; ask again where the server has another one by now."""
+        if self._wants_survey():
+            await self._survey()
         if not self._lacks_model(options):
             return await self._sent(cast_to, options, call, **how)
         model = await self._discovered_model(call)
@@ -269,6 +273,21 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         if self._catalogue.models is None or again:
             self._catalogue.models = await self._driven(discover_models(), call)
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
+
+    async def _survey(self) -> None:
+        """Ask replicas what they serve, all at once; one that does not answer is asked later."""
+        found: dict[str, tuple[ServedModel, ...] | None] = {}
+
+        async def ask(member: Member) -> None:
+            found[member.name] = None
+            with contextlib.suppress(openai.APIError):
+                call = self._short_call(SURVEY_SECONDS).pinned_to(member)
+                found[member.name] = await self._driven(discover_models(), call)
+
+        async with anyio.create_task_group() as tasks:
+            for member in self._members_due():
+                tasks.start_soon(ask, member)
+        self._surveyed(found)
 
     async def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
         """Do the I/O of a flow: answer its questions, let its pauses pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -13,6 +14,7 @@ import openai
 from vllm_connect.client.connected import (
     SDK_KEY,
     SETTINGS,
+    SURVEY_SECONDS,
     Connected,
     Inherited,
     refuse_unknown_arguments,
@@ -20,10 +22,10 @@ from vllm_connect.client.connected import (
     with_model,
 )
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
-from vllm_connect.dispatch import Call, Credentials, current_call
+from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
-from vllm_connect.facts import only_base_model
+from vllm_connect.facts import ServedModel, only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class OpenAI(Connected, openai.OpenAI):
         self,
         *,
         api_key: str | Callable[[], str] | None = None,
-        base_url: str | httpx2.URL | openai.NotGiven | None = None,
+        base_url: str | httpx2.URL | Sequence[str] | openai.NotGiven | None = None,
         model: str | None = None,
         model_aliases: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
@@ -128,7 +130,7 @@ class OpenAI(Connected, openai.OpenAI):
     ) -> Self:
         """Return a client with some settings changed; connections and discovered models are shared.
 
-        Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`.
+        Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`; `base_url` may be a list.
         """
         given = Hidden(api_key)
         del api_key
@@ -229,6 +231,8 @@ class OpenAI(Connected, openai.OpenAI):
 
     def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
         """Send a request that may lack its model; ask again where the server has another one by now."""
+        if self._wants_survey():
+            self._survey()
         if not self._lacks_model(options):
             return self._sent(cast_to, options, call, **how)
         model = self._discovered_model(call)
@@ -265,6 +269,19 @@ class OpenAI(Connected, openai.OpenAI):
         if self._catalogue.models is None or again:
             self._catalogue.models = self._driven(discover_models(), call)
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
+
+    def _survey(self) -> None:
+        """Ask replicas what they serve, all at once; one that does not answer is asked later."""
+        members = self._members_due()
+        with ThreadPoolExecutor(max(len(members), 1)) as threads:
+            answers = threads.map(self._models_at, members)
+            self._surveyed({member.name: models for member, models in zip(members, answers, strict=True)})
+
+    def _models_at(self, member: Member) -> tuple[ServedModel, ...] | None:
+        try:
+            return self._driven(discover_models(), self._short_call(SURVEY_SECONDS).pinned_to(member))
+        except openai.APIError:
+            return None
 
     def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
         """Do the I/O of a flow: answer its questions, let its pauses pass."""

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import openai
 
 from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.client.subject import subject_of
-from vllm_connect.discovery import Ask, Reply, discover_facts
+from vllm_connect.discovery import Ask, Reply, disagreements, discover_facts
 from vllm_connect.dispatch import (
     CALL,
     KEY_GOES_HERE,
@@ -35,7 +35,7 @@ from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
 from vllm_connect.explain import advice, printable, shape_text, status_advice, status_text
-from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
+from vllm_connect.facts import ServedModel, ServerFacts, is_engine_dead, is_model_missing
 from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import (
     CallableKey,
@@ -59,6 +59,8 @@ T = TypeVar("T")
 
 # Routes whose body names a model, which we fill in where it was left out.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
+# What each replica serves is worth no longer wait than this.
+SURVEY_SECONDS = 3.0
 # A server that is up answers these questions in milliseconds, a busy one in seconds.
 QUESTION_SECONDS = 10.0
 # The constructor's arguments that are settings, which files and variables can give too.
@@ -202,12 +204,13 @@ class Connected:
         They differ in what a connection is made with: a unix socket, a proxy, the check of where a key may go.
         """
 
-        def traits(settings: Settings, credentials: Credentials) -> tuple[object, ...]:
-            ways = tuple((endpoint.socket, endpoint.is_loopback) for endpoint in settings.endpoints)
-            return ways, credentials.must_not_travel_in_clear
+        def ways(settings: Settings) -> set[tuple[str | None, bool]]:
+            return {(endpoint.socket, endpoint.is_loopback) for endpoint in settings.endpoints}
 
-        differs = traits(copy.settings, copy.credentials) != traits(self._settings, self._credentials)
-        return differs and not self._client.is_borrowed
+        ours, theirs = self._credentials, copy.credentials
+        fits = self._client.wires is not None or ways(copy.settings) <= ways(self._settings)
+        fits = fits and theirs.must_not_travel_in_clear == ours.must_not_travel_in_clear
+        return not fits and not self._client.is_borrowed
 
     def _endpoints_of(self, base_url: Any) -> tuple[Endpoint, ...]:
         """Return the servers that a value names. The SDK's own `copy` hands on the URL of the first one."""
@@ -273,14 +276,21 @@ class Connected:
 
     @property
     def base_url(self) -> Any:
-        """The address as an httpx URL; assign any spelling of another one."""
+        """The address as an httpx URL, of several replicas the first; assign another one, or a list.
+
+        A list in the place of a list changes the replicas while calls are under way: those go on to their end.
+        """
         return super().base_url  # type: ignore[misc]  # the SDK's
 
     @base_url.setter
     def base_url(self, url: Any) -> None:
         inherited = self._inherited(api_key=Hidden(None), base_url=url, keep_timeouts=True, changes={})
         endpoint = inherited.settings.endpoint
-        if endpoint.socket != self._settings.endpoint.socket:
+        if self._settings.further and inherited.settings.further:
+            # Replicas that stay keep what is known of them, for this client and its copies.
+            self._replicas.change(inherited.settings.endpoints, self._clock())
+            inherited = replace(inherited, replicas=self._replicas)
+        elif endpoint.socket != self._settings.endpoint.socket:
             raise SettingsError("base_url cannot change to or from a unix socket; make another client.")
         left_openai = self._settings.endpoint.is_openai and not endpoint.is_openai
         self._adopt(inherited)
@@ -418,6 +428,34 @@ class Connected:
             return explained
         return error
 
+    # -- several replicas
+
+    def _wants_survey(self) -> bool:
+        """Whether some of several replicas are to be asked what they serve, before the next call."""
+        return self._replicas.only is None and self._replicas.survey.is_due(self._clock())
+
+    def _surveyed(self, found: Mapping[str, tuple[ServedModel, ...] | None]) -> None:
+        """Take note of what replicas serve; who does not serve the same as the others is passed over."""
+        survey, group = self._replicas.survey, self._replicas.group
+        for name, models in found.items():
+            survey.note(name, models)
+            group.readmit(name)
+        for one in disagreements(survey.served):
+            group.exclude(one.replica, one.reason, model=one.model)
+        if self._catalogue.models is None:
+            order = (member.name for member in self._replicas.members)
+            self._catalogue.models = next(
+                (survey.served[name] for name in order if name in survey.served), None
+            )
+
+    def _members_due(self) -> list[Member]:
+        names = self._replicas.survey.due(self._clock())
+        return [member for member in self._replicas.members if member.name in names]
+
+    def _at(self, member: Member) -> Self:
+        """Return this client with one of its replicas for its only server; connections are shared."""
+        return self.copy(base_url=[str(member.endpoint)])  # type: ignore[attr-defined, no-any-return]  # the SDK's
+
     # -- what `client.server` asks
 
     def _asking_for_facts(self) -> Generator[Ask, Reply, ServerFacts]:
@@ -437,8 +475,17 @@ class Connected:
     def _request_options(self, question: Question[Any]) -> Any:
         from openai._models import FinalRequestOptions  # noqa: PLC0415  # private, the same in 2.25 and 3.x
 
+        self._refuse_any_of_several(question)
         url = url_of(self._settings.endpoint, question.path, own_route=question.own_route)
         return FinalRequestOptions.construct(**question.request_options(url, self._custom_query))
+
+    def _refuse_any_of_several(self, question: Question[Any]) -> None:
+        members = self._replicas.members
+        if question.is_of_one and len(members) > 1:
+            raise SettingsError(
+                f"{question.path} is about one server, and this client has {len(members)} replicas. Name the one: "
+                f'client.with_options(base_url="{members[0].endpoint}").server.'
+            )
 
     def _read(self, question: Question[T], response: httpx2.Response) -> T:
         """Return what an answer means; raises InvalidAnswer for one of another shape."""

@@ -30,6 +30,8 @@ NOT_TAKEN: Any = object()
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
+    if client._wants_survey():
+        await client._survey()
     ready = _ready(client, source, parameters, is_async=True)
     if ready is None:
         return NOT_TAKEN
@@ -52,6 +54,8 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
+    if client._wants_survey():
+        client._survey()
     ready = _ready(client, source, parameters, is_async=False)
     if ready is None:
         return NOT_TAKEN

@@ -78,7 +78,7 @@ class Call:
 
     def alike(self) -> Call:
         """Return a call of its own under the same deadline, for what has to be asked on the way."""
-        return Call(
+        call = Call(
             self.timers,
             self.max_retries,
             False,
@@ -87,6 +87,13 @@ class Call:
             self.started,
             is_pinned=self.is_pinned,
         )
+        call.member = self.member
+        return call
+
+    def pinned_to(self, member: Member) -> Call:
+        """Return this call, whose attempts all go to one replica."""
+        self.is_pinned, self.member = True, member
+        return self
 
     @property
     def credentials(self) -> Credentials:

@@ -12,9 +12,9 @@ import anyio
 import openai
 
 from vllm_connect.dispatch.call import Call
-from vllm_connect.dispatch.replica_set import WELL, Visit
+from vllm_connect.dispatch.replica_set import AWAY, WELL, Visit
 from vllm_connect.dispatch.retry import Standing, next_step
-from vllm_connect.outcome import Attempt, Blame, judge
+from vllm_connect.outcome import Attempt, Blame, Verdict, judge
 
 __all__ = ["Conduct"]
 
@@ -88,7 +88,7 @@ class Conduct:
         call.member = replicas.pick(
             self.clock(), key=subject.key, model=subject.model, avoid=call.tried, home=call.home
         )
-        call.visit = Visit(replicas.group, call.member.name, self.clock)
+        call.visit = Visit(replicas.group, call.member.name, subject.model, self.clock)
 
     def after(self, call: Call, error: openai.OpenAIError) -> float | None:
         """Return the seconds until the next attempt, None where none follows; the replica is told how it did."""
@@ -101,19 +101,30 @@ class Conduct:
         now = self.clock()
         if call.visit is not None:
             call.visit.end(verdict)
-        step = next_step(attempt, verdict, self._standing(call, now), self.chance)
-        if step is None or (step.is_charged and not call.replicas.group.budget.spend(now)):
+            if verdict.blame in AWAY:
+                call.replicas.survey.was_away(call.member.name)
+        standing = self._standing(call, now)
+        step = next_step(attempt, verdict, standing, self.chance)
+        if step is None or (step.is_charged and not self._is_paid(call, verdict, standing, now)):
             return None
         call.retries += step.is_counted
         return step.wait
 
+    @staticmethod
+    def _is_paid(call: Call, verdict: Verdict, standing: Standing, now: float) -> bool:
+        """Whether a retry is in the budget, or free: what a breakdown ended may move to a replica in good standing."""
+        group = call.replicas.group
+        if verdict.blame in AWAY and standing.has_other and call.tried is not None:
+            if group.may_move_free(call.member.name, now, call.tried):
+                return True
+        return group.budget.spend(now)
+
     def _standing(self, call: Call, now: float) -> Standing:
         replicas, tried = call.replicas, call.tried
-        has_other = moves_free = False
+        has_other = False
         if tried is not None:
             tried.add(call.member.name)
             has_other = any(member.name not in tried for member in replicas.members)
-            moves_free = has_other and replicas.group.may_move_free(call.member.name, now, tried)
             if not has_other:
                 tried.clear()
         return Standing(
@@ -123,7 +134,6 @@ class Conduct:
             remaining=call.remaining(now),
             is_replayable=call.is_replayable,
             has_other=has_other,
-            moves_free=moves_free,
         )
 
     @staticmethod

@@ -133,7 +133,9 @@ def failure(
 def _unreachable(error: Exception, phase: Phase, *, request: httpx2.Request, call: Call) -> ServerUnreachable:
     server, tries = str(call.credentials.endpoint), call.tries
     reason = "connection failed" if _is_loop_closed(error) else _reason(error)
-    again = f" after {tries} tries" if tries > 1 else ""
+    replicas = len(call.replicas.members)
+    places = f" at {replicas} replicas" if replicas > 1 and not call.is_pinned else ""
+    again = f" after {tries} tries{places}" if tries > 1 else ""
     happened = (
         "No connection to" if phase == "connect" else "The connection broke before the answer was complete:"
     )

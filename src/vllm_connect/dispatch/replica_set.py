@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vllm_connect.dispatch.credentials import Credentials
 from vllm_connect.endpoint import Endpoint
-from vllm_connect.outcome import Attempt, Verdict, judge
-from vllm_connect.replicas import Group
+from vllm_connect.facts import ServedModel
+from vllm_connect.outcome import Attempt, Blame, Verdict, judge
+from vllm_connect.replicas import Group, ReplicaState
 
-__all__ = ["WELL", "Member", "ReplicaSet", "Visit"]
+__all__ = ["WELL", "Member", "ReplicaSet", "Survey", "Visit"]
 
 WELL = judge(Attempt(phase="complete"))
+# A replica that is away is asked this many seconds later what it serves, and no sooner.
+BETWEEN_SURVEYS = 5.0
+AWAY = frozenset({Blame.CRASH, Blame.UNREACHABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class ReplicaSet:
         self._by_name = {member.name: member for member in self.members}
         self.only = self.members[0] if len(self.members) == 1 else None
         self.group = Group(tuple(self._by_name), chance)
+        self.survey = Survey(self._by_name)
 
     def at(self, endpoint: Endpoint) -> Member:
         """Return the member at this address; one of its own where there is none."""
@@ -55,6 +61,11 @@ class ReplicaSet:
         self._by_name = {member.name: member for member in self.members}
         self.only = self.members[0] if len(self.members) == 1 else None
         self.group.update(tuple(self._by_name), now)
+        self.survey = Survey(self._by_name)
+
+    def report(self, now: float) -> tuple[ReplicaState, ...]:
+        """Return how each replica does."""
+        return self.group.report(now)
 
     def pick(
         self, now: float, *, key: bytes | None, model: str | None, avoid: set[str], home: Member
@@ -72,29 +83,68 @@ class ReplicaSet:
         )
 
 
+class Survey:
+    """What each replica was found to serve, and who is still to be asked: at first all, later who was away.
+
+    Whoever takes the names of `due` asks them, and gives the answers to `note`.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._waiting = set(names)
+        self._from = -math.inf
+        self._served: dict[str, tuple[ServedModel, ...]] = {}
+
+    def is_due(self, now: float) -> bool:
+        return bool(self._waiting) and now >= self._from
+
+    def due(self, now: float) -> set[str]:
+        """Return who is to be asked now, and have everybody else wait with it."""
+        self._from = now + BETWEEN_SURVEYS
+        names, self._waiting = self._waiting, set()
+        return names
+
+    def note(self, name: str, models: tuple[ServedModel, ...] | None) -> None:
+        """Take note of what a replica serves, None where it did not answer."""
+        if models is None:
+            self._waiting.add(name)
+        else:
+            self._served[name] = models
+
+    def was_away(self, name: str) -> None:
+        """Take note of a replica that broke off or could not be reached: it may come back as another."""
+        self._waiting.add(name)
+
+    @property
+    def served(self) -> Mapping[str, tuple[ServedModel, ...]]:
+        return self._served
+
+
 class Visit:
     """One attempt's time at a replica: told once, when it ends."""
 
-    __slots__ = ("_clock", "_first_token", "_group", "_is_over", "_name", "_since")
+    __slots__ = ("_clock", "_is_heard", "_group", "_is_over", "_model", "_name", "_since")
 
-    def __init__(self, group: Group, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, group: Group, name: str, model: str | None, clock: Callable[[], float]) -> None:
         self._group = group
         self._name = name
+        self._model = model
         self._clock = clock
         self._since = clock()
-        self._first_token: float | None = None
+        self._is_heard = False
         self._is_over = False
 
     def heard(self) -> None:
         """Take note of the first token."""
-        if self._first_token is None:
-            self._first_token = self._clock() - self._since
+        if not self._is_heard:
+            self._is_heard = True
+            now = self._clock()
+            self._group.heard(self._name, now, now - self._since)
 
     def end(self, verdict: Verdict) -> None:
         """Leave, with what the attempt came to."""
         if not self._is_over:
             self._is_over = True
-            self._group.ended(self._name, self._clock(), verdict, first_token=self._first_token)
+            self._group.ended(self._name, self._clock(), verdict, model=self._model)
 
     def leave(self) -> None:
         """Leave because the caller did, which says nothing of the replica."""

@@ -40,8 +40,7 @@ class Standing:
 
     `retries` counts the attempts so far that were retries and not free, `crashes` those that a replica broke off,
     this one included. `remaining` is what is left of the deadline, in seconds. `is_replayable` says whether the body
-    can be sent again, `has_other` whether there is a replica that this call has not tried, `moves_free` whether going
-    there is free.
+    can be sent again, `has_other` whether there is a replica that this call has not tried.
     """
 
     retries: int
@@ -50,7 +49,6 @@ class Standing:
     remaining: float
     is_replayable: bool = True
     has_other: bool = False
-    moves_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,7 @@ def next_step(
         wait = _wait(attempt.retry_after, standing.retries, chance)
     if wait is None or wait >= standing.remaining:
         return None
-    is_free = again is Again.FREE or (standing.has_other and standing.moves_free)
-    return Step(wait, is_counted=True, is_charged=not is_free)
+    return Step(wait, is_counted=True, is_charged=again is not Again.FREE)
 
 
 def _wait(wished: float | None, retries: int, chance: Callable[[], float]) -> float | None:

@@ -365,6 +365,7 @@ def sync_sender(settings: Settings, credentials: Credentials, borrowed: Any = No
     if isinstance(borrowed, _SyncSender):
         return borrowed
     if borrowed is not None:
+        _refuse_several(settings)
         return _view(_BorrowedSync, borrowed, "Client")
     http = _package(openai.DefaultHttpxClient, "Client")
     wires = _wires(BlockingWire, settings, credentials)
@@ -379,6 +380,7 @@ def async_sender(settings: Settings, credentials: Credentials, borrowed: Any = N
     if isinstance(borrowed, _AsyncSender):
         return borrowed
     if borrowed is not None:
+        _refuse_several(settings)
         return _view(_BorrowedAsync, borrowed, "AsyncClient")
     http = _package(openai.DefaultAsyncHttpxClient, "AsyncClient")
     wires = _wires(AsyncWire, settings, credentials)
@@ -386,6 +388,14 @@ def async_sender(settings: Settings, credentials: Credentials, borrowed: Any = N
     sender.http, sender.wires = http, wires
     sender.headers["Accept-Encoding"] = NO_COMPRESSION  # in its place: the order of headers stays
     return sender
+
+
+def _refuse_several(settings: Settings) -> None:
+    if settings.further:
+        raise SettingsError(
+            f"base_url names {len(settings.endpoints)} replicas, and an http_client of yours may route or pool in ways "
+            "of its own. Leave out http_client, or name one server."
+        )
 
 
 def _wires(kind: Any, settings: Settings, credentials: Credentials) -> Wires[Any] | None:

@@ -6,6 +6,7 @@ here stands only who waits for the answer.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
@@ -25,6 +26,7 @@ from vllm_connect.client.server.results import (
     Tokenization,
 )
 from vllm_connect.facts import ServerFacts
+from vllm_connect.replicas import ReplicaState
 
 if TYPE_CHECKING:
     from vllm_connect.client.asynchronous import AsyncOpenAI
@@ -91,7 +93,27 @@ class Server:
         Routes: `GET /v1/models`, with and without the key, `/version`, `/openapi.json`; where that is hidden, GET
         of each route, which says by 405 that it is there.
         """
-        return self._client._noted(self._client._driven(self._client._asking_for_facts()))
+        client = self._client
+        if client._replicas.only is None:
+            return self._info_of_one()
+        return client._noted(client._driven(client._asking_for_facts()))
+
+    def _info_of_one(self) -> ServerFacts:
+        """Return the facts of the first replica that answers."""
+        *first, last = (self._client._at(member) for member in self._client._replicas.members)
+        for client in first:
+            with contextlib.suppress(openai.APIConnectionError, openai.InternalServerError):
+                return client.server.info()
+        return last.server.info()
+
+    def replicas(self) -> tuple[ReplicaState, ...]:
+        """Return how each replica does, as this client and its copies have seen it; nothing is asked.
+
+        `state` is "serving", "resting" (left alone after failures, `rests_for` seconds more), "warming" (back, with
+        a growing share) or "excluded" (`reason` says why: another model, a shorter context). With one server there is
+        nothing to choose, and nothing is counted.
+        """
+        return self._client._replicas.report(self._client._clock())
 
     version = _waiting(calls.version)
     health = _waiting(calls.health)
@@ -126,7 +148,22 @@ class AsyncServer:
         self._client = client
 
     async def info(self) -> ServerFacts:
-        return self._client._noted(await self._client._driven(self._client._asking_for_facts()))
+        client = self._client
+        if client._replicas.only is None:
+            return await self._info_of_one()
+        return client._noted(await client._driven(client._asking_for_facts()))
+
+    async def _info_of_one(self) -> ServerFacts:
+        *first, last = (self._client._at(member) for member in self._client._replicas.members)
+        for client in first:
+            with contextlib.suppress(openai.APIConnectionError, openai.InternalServerError):
+                return await client.server.info()
+        return await last.server.info()
+
+    def replicas(self) -> tuple[ReplicaState, ...]:
+        return self._client._replicas.report(self._client._clock())
+
+    replicas.__doc__ = Server.replicas.__doc__
 
     info.__doc__ = Server.info.__doc__
     version = _awaiting(calls.version)

@@ -70,6 +70,7 @@ def health(**options: Unpack[CallOptions]) -> Question[bool]:
         options,
         statuses={SERVICE_UNAVAILABLE: False},
         tries_again=False,
+        is_of_one=True,
     )
 
 
@@ -78,7 +79,7 @@ def load(**options: Unpack[CallOptions]) -> Question[int]:
 
     It is always 0 unless vLLM was started with `--enable-server-load-tracking`. Route: `GET /load`.
     """
-    return Question("get", "/load", _field("server_load", int), options)
+    return Question("get", "/load", _field("server_load", int), options, is_of_one=True)
 
 
 def metrics(**options: Unpack[CallOptions]) -> Question[Metrics]:
@@ -87,7 +88,9 @@ def metrics(**options: Unpack[CallOptions]) -> Question[Metrics]:
     Some 80 kB a call: poll seldom. Route: `GET /metrics`. Raises APIResponseValidationError for a text that is
     not in Prometheus' format, or larger than 16 MiB.
     """
-    return Question("get", "/metrics", lambda response: read_metrics(response.content.decode()), options)
+    return Question(
+        "get", "/metrics", lambda response: read_metrics(response.content.decode()), options, is_of_one=True
+    )
 
 
 def tokenize(
@@ -230,7 +233,7 @@ def sleep(
     what happens to requests under way: "abort" (vLLM's default), "wait" for their end, or "keep" them for later.
     Route: `POST /sleep`, with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1.
     """
-    return Question("post", "/sleep", _nothing, options, query=_given(level=level, mode=mode))
+    return Question("post", "/sleep", _nothing, options, query=_given(level=level, mode=mode), is_of_one=True)
 
 
 def wake_up(*, tags: str | Sequence[str] | None = None, **options: Unpack[CallOptions]) -> Question[None]:
@@ -238,12 +241,12 @@ def wake_up(*, tags: str | Sequence[str] | None = None, **options: Unpack[CallOp
 
     After a part alone it still sleeps: see `is_sleeping`. Route: `POST /wake_up`.
     """
-    return Question("post", "/wake_up", _nothing, options, query=_given(tags=tags))
+    return Question("post", "/wake_up", _nothing, options, query=_given(tags=tags), is_of_one=True)
 
 
 def is_sleeping(**options: Unpack[CallOptions]) -> Question[bool]:
     """Return whether the engine sleeps, the whole of it or a part. Route: `GET /is_sleeping`."""
-    return Question("get", "/is_sleeping", _field("is_sleeping", bool), options)
+    return Question("get", "/is_sleeping", _field("is_sleeping", bool), options, is_of_one=True)
 
 
 def abort(request_ids: str | Sequence[str], **options: Unpack[CallOptions]) -> Question[None]:
@@ -257,7 +260,7 @@ def abort(request_ids: str | Sequence[str], **options: Unpack[CallOptions]) -> Q
     ids = [request_ids] if isinstance(request_ids, str) else list(request_ids)
     if not ids:
         raise ValueError("Name at least one request: for vLLM, none would mean all.")
-    return Question("post", "/abort_requests", _nothing, options, body={"request_ids": ids})
+    return Question("post", "/abort_requests", _nothing, options, body={"request_ids": ids}, is_of_one=True)
 
 
 def _changing_models(path: str, body: Mapping[str, object], options: CallOptions) -> Question[None]:
@@ -270,6 +273,7 @@ def _changing_models(path: str, body: Mapping[str, object], options: CallOptions
         own_route=False,
         tries_again=False,
         changes_models=True,
+        is_of_one=True,
     )
 
 

@@ -36,7 +36,8 @@ class Question(Generic[T]):
     `path` is below the server's root, or below the API for a route of the API (`own_route` False). `read` makes
     the result of a successful answer, and raises ValueError for one of another shape; `statuses` holds what else
     is an answer and no failure. `tries_again` is False where a repetition would be refused or is of no use.
-    `changes_models` says that the list of models is another one afterwards.
+    `changes_models` says that the list of models is another one afterwards. `is_of_one` says that it asks or changes
+    one server, so that any of several replicas is not as good as another.
     """
 
     method: Literal["get", "post"]
@@ -49,6 +50,7 @@ class Question(Generic[T]):
     statuses: Mapping[int, T] = field(default_factory=dict)
     tries_again: bool = True
     changes_models: bool = False
+    is_of_one: bool = False
 
     def request_options(self, url: str, default_query: Mapping[str, object]) -> dict[str, Any]:
         """Return the request as the SDK's options name its parts; `default_query` is what every call has."""
