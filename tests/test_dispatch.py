@@ -166,6 +166,16 @@ def test_wait(headers: dict[str, str], waits: tuple[float, float] | None) -> Non
     assert elsewhere.wait == 0
 
 
+@every_kind
+def test_long_retry_after_is_told(caller: Caller, server: Simulator) -> None:
+    """A wait that a server asks for, and that is too long to be waited, is shown, and there for a program."""
+    server.reply_next(Reply(429, {"retry-after": "99999"}))
+    with pytest.raises(openai.RateLimitError, match="not to be asked again for 99999 s") as caught:
+        caller.run(chat, base_url=server.url, api_key=KEY)
+    assert caught.value.attempt.retry_after == 99999  # type: ignore[attr-defined]
+    assert len(server.requests) == 1
+
+
 REFUSED = Attempt(phase="connect", ending="failed")
 NO_NAME = Attempt(phase="connect", ending="failed", mends_itself=False)
 LOST = Attempt(phase="sent", ending="lost")

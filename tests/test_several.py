@@ -90,9 +90,9 @@ def test_stays(fault: str, pair: Any) -> None:
     """What would be no better elsewhere, or may still be running, goes to one replica only."""
     for simulator in pair:
         simulator.faults.turn_on(fault, path="/v1/chat/*")
-    with OpenAI(base_url=[one.url for one in pair], api_key=KEY) as client:
-        with pytest.raises(openai.APIStatusError):
-            plain(client)
+    addresses = [one.url for one in pair]
+    with OpenAI(base_url=addresses, api_key=KEY) as client, pytest.raises(openai.APIStatusError):
+        plain(client)
     assert sum(asked(simulator) for simulator in pair) == 1
 
 
@@ -108,14 +108,29 @@ def test_max_retries(pair: Any) -> None:
         assert sum(asked(simulator) for simulator in pair) - before == 1 + most
 
 
+def test_budget(pair: Any) -> None:
+    """When all replicas refuse, retries stay a tenth of the calls, with three a second and ten at once besides."""
+    for simulator in pair:
+        simulator.faults.turn_on("busy", path="/v1/chat/*")
+    calls, started = 100, time.monotonic()
+    with OpenAI(base_url=[one.url for one in pair], api_key=KEY, max_retries=1) as client:
+        for _ in range(calls):
+            with pytest.raises(openai.InternalServerError):
+                plain(client)
+    most = 1.1 * calls + 3 * (time.monotonic() - started) + 10
+    assert calls < sum(asked(simulator) for simulator in pair) <= most
+
+
 def test_poison() -> None:
     """A request that breaks each server it goes to meets two of them, and no more."""
     with Simulator(models=(MODEL,)) as a, Simulator(models=(MODEL,)) as b, Simulator(models=(MODEL,)) as c:
         for simulator in (a, b, c):
             simulator.faults.turn_on("reset-unanswered", path="/v1/chat/*")
-        with OpenAI(base_url=[a.url, b.url, c.url], max_retries=5) as client:
-            with pytest.raises(openai.APIConnectionError):
-                plain(client)
+        with (
+            OpenAI(base_url=[a.url, b.url, c.url], max_retries=5) as client,
+            pytest.raises(openai.APIConnectionError),
+        ):
+            plain(client)
         assert sum(asked(simulator) > 0 for simulator in (a, b, c)) == 2
 
 
@@ -178,10 +193,13 @@ def test_another_model(caller: Caller) -> None:
 
 def test_reasons_of_exclusion() -> None:
     """Why a replica is passed over is told by `client.server.replicas()`."""
-    with Simulator(models=(MODEL,)) as good, Simulator(models=("llama",)) as other:
-        with OpenAI(base_url=[good.url, other.url]) as client:
-            plain(client)
-            states = {state.name: state for state in client.server.replicas()}
+    with (
+        Simulator(models=(MODEL,)) as good,
+        Simulator(models=("llama",)) as other,
+        OpenAI(base_url=[good.url, other.url]) as client,
+    ):
+        plain(client)
+        states = {state.name: state for state in client.server.replicas()}
     assert (states[good.url].state, states[good.url].served) == ("serving", 1)
     assert f"not {MODEL}" in states[other.url].reason
 

@@ -30,7 +30,7 @@ from vllm_connect.dispatch import (
     Subject,
     current_call,
 )
-from vllm_connect.dispatch.retry import retry_after, should_retry
+from vllm_connect.dispatch.retry import LONGEST_RETRY_AFTER, retry_after, should_retry
 from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
@@ -574,22 +574,30 @@ class Connected:
         todo = status_advice(
             response.status_code, path, body, settings, own_key=sent not in (None, KEY_GOES_HERE)
         )
+        wished = retry_after(response.headers, self._client.conduct.wall_clock())
+        todo = f"{todo} {_wish_text(wished)}".strip()
         message = f"{told.rstrip('.')}. {todo}" if todo else told
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
-        headers = response.headers
         return judged(
             error,
             Attempt(
                 phase="complete",
                 status=response.status_code,
-                should_retry=should_retry(headers),
-                retry_after=retry_after(headers, self._client.conduct.wall_clock()),
+                should_retry=should_retry(response.headers),
+                retry_after=wished,
                 engine_is_dead=is_engine_dead(response.status_code, said),
                 lacks_model=is_model_missing(response.status_code, said),
             ),
         )
+
+
+def _wish_text(seconds: float | None) -> str:
+    """Return what to say of the wait that a server asks for, where it is one that we do not wait."""
+    if seconds is None or seconds <= LONGEST_RETRY_AFTER:
+        return ""
+    return f"It asks not to be asked again for {seconds:g} s."
 
 
 def _is_account_of_openai(source: KeySource | None) -> bool:

@@ -91,8 +91,8 @@ class Call:
         return call
 
     def pinned_to(self, member: Member) -> Call:
-        """Return this call, whose attempts all go to one replica."""
-        self.is_pinned, self.member = True, member
+        """Return this call with one attempt, which goes to one replica."""
+        self.is_pinned, self.member, self.max_retries = True, member, 0
         return self
 
     @property

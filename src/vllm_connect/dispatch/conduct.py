@@ -114,10 +114,9 @@ class Conduct:
     def _is_paid(call: Call, verdict: Verdict, standing: Standing, now: float) -> bool:
         """Whether a retry is in the budget, or free: what a breakdown ended may move to a replica in good standing."""
         group = call.replicas.group
-        if verdict.blame in AWAY and standing.has_other and call.tried is not None:
-            if group.may_move_free(call.member.name, now, call.tried):
-                return True
-        return group.budget.spend(now)
+        may_move = verdict.blame in AWAY and standing.has_other and call.tried is not None
+        is_free = may_move and group.may_move_free(call.member.name, now, call.tried or ())
+        return is_free or group.budget.spend(now)
 
     def _standing(self, call: Call, now: float) -> Standing:
         replicas, tried = call.replicas, call.tried

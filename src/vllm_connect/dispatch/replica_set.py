@@ -122,7 +122,7 @@ class Survey:
 class Visit:
     """One attempt's time at a replica: told once, when it ends."""
 
-    __slots__ = ("_clock", "_is_heard", "_group", "_is_over", "_model", "_name", "_since")
+    __slots__ = ("_clock", "_group", "_is_heard", "_is_over", "_model", "_name", "_since")
 
     def __init__(self, group: Group, name: str, model: str | None, clock: Callable[[], float]) -> None:
         self._group = group
