@@ -218,9 +218,8 @@ def test_copies(server: Simulator, pooling: Simulator) -> None:
         assert other.server.info().models[0].id == "embedder"
         assert pooling.requests[0].header("authorization") == "Bearer other"
         assert other._client is client._client
-        away = client.copy(base_url="http://gpu1:8000")
+    with OpenAI(base_url=server.url, wire="sdk") as client, client.copy(base_url="http://gpu1:8000") as away:
         assert away._client is not client._client, "another machine may be behind a proxy"
-        away.close()
 
 
 def test_changed_attributes(server: Simulator, pooling: Simulator) -> None:

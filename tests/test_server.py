@@ -421,7 +421,8 @@ def test_same_methods() -> None:
         assert inspect.signature(one) == inspect.signature(other)
         assert "Question" not in str(inspect.signature(one))
         assert one.__doc__ == other.__doc__
-        assert (one.__name__, inspect.iscoroutinefunction(other)) == (name, True)
+        asks = name != "replicas"  # which tells what was seen
+        assert (one.__name__, inspect.iscoroutinefunction(other)) == (name, asks)
     with OpenAI() as client:
         assert next(iter(inspect.signature(client.server.tokenize).parameters)) == "prompt"
     assert isinstance(AsyncOpenAI().server, AsyncServer)

@@ -60,7 +60,6 @@ WAYS = (plain, stream, by_sdk)
         "close-unanswered",
         "reset-unanswered",
         "retry-after-huge",
-        "html",
         "not-http",
     ],
 )
@@ -75,6 +74,17 @@ def test_moves_on(caller: Caller, way: Callable[[Any], Any], fault: str, pair: A
         assert caller.run(way, base_url=[one.url, other.url], api_key=KEY)
     assert time.monotonic() - started < 5
     assert asked(other, "/chat/completions") + asked(other, "/responses") == 4
+
+
+@pytest.mark.parametrize("caller", ["blocking", "asyncio"], indirect=True)
+@pytest.mark.parametrize("way", [plain, stream])
+def test_no_answer_is_asked_for_elsewhere(caller: Caller, way: Callable[[Any], Any], pair: Any) -> None:
+    """A page in the place of an answer, which the same server would send again, is asked for once at another."""
+    one, other = pair
+    one.faults.turn_on("html", path="/v1/chat/*")
+    for _ in range(4):
+        assert caller.run(way, base_url=[one.url, other.url], api_key=KEY)
+    assert asked(other) == 4
 
 
 @every_kind
