@@ -290,7 +290,7 @@ def test_dripped_answer_is_given_up_at_its_total(caller: Caller) -> None:
 def test_broken_stream(caller: Caller, server: Simulator) -> None:
     """A connection that breaks inside a stream is our typed error, with openai 2.x too."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    server.reply_next(Cut(head + b"5\r\ndata:"))
+    server.reply_next(*[Cut(head + b"5\r\ndata:")] * 2)  # it has brought nothing, and is asked for once more
     with pytest.raises(AnswerIncomplete, match="is not complete"):
         caller.run(lambda client: chat(client, stream=True), base_url=server.url, api_key=KEY)
 

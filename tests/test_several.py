@@ -44,6 +44,12 @@ def by_sdk(client: Any) -> Any:
     return client.responses.create(model=MODEL, input="Say something.", max_output_tokens=4)
 
 
+def said(answer: Any) -> str:
+    if isinstance(answer, list):
+        return "".join(choice.delta.content or "" for chunk in answer for choice in chunk.choices)
+    return str(answer.choices[0].message.content)
+
+
 WAYS = (plain, stream, by_sdk)
 
 
@@ -93,6 +99,35 @@ def test_away(caller: Caller, way: Callable[[Any], Any], pair: Any) -> None:
     """A replica that cannot be reached is passed over for free: also where no retry is allowed."""
     up, _ = pair
     assert caller.run(way, base_url=[NOBODY, "no-such-host.invalid", up.url], api_key=KEY, max_retries=0)
+
+
+BROKEN_OFF: Any = [
+    (plain, "finish-abort", {}),
+    (plain, "finish-null", {}),
+    (plain, "chunks-cut", {}),
+    (stream, "aborted", {"after_events": 1}),
+    (stream, "close-between-events", {"after_events": 1}),
+    (stream, "cut", {"after_events": 1}),
+    (stream, "reset", {"after_events": 1}),
+    (stream, "engine-dead-within", {"after_events": 1}),
+    (stream, "empty-stream", {}),
+]
+
+
+@pytest.mark.parametrize("caller", ["blocking", "asyncio"], indirect=True)
+@pytest.mark.parametrize(("way", "fault", "options"), BROKEN_OFF)
+def test_broken_off_before_a_token(
+    caller: Caller, way: Callable[[Any], Any], fault: str, options: dict[str, Any], pair: Any
+) -> None:
+    """What a replica breaks off before its caller has a token of it comes from another, as if nothing had been."""
+    one, other = pair
+    honest = caller.run(way, base_url=other.url, api_key=KEY)
+    one.faults.turn_on(fault, path="/v1/chat/*", **options)
+    before = asked(other)
+    for _ in range(3):
+        met = caller.run(way, base_url=[one.url, other.url], api_key=KEY)
+        assert said(met) == said(honest)
+    assert asked(other) - before == 3
 
 
 @pytest.mark.parametrize("fault", ["gateway-timeout", "too-long", "unauthorized"])

@@ -18,7 +18,6 @@ from vllm_connect.client.raw import LaneResponse
 from vllm_connect.client.replies import reader
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
-from vllm_connect.dispatch.wire_sender import asend, send
 from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
 from vllm_connect.wire.exchange import END_MARK
 
@@ -32,22 +31,17 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
     """Return the answer to a call, or NOT_TAKEN."""
     if client._wants_survey():
         await client._survey()
-    ready = _ready(client, source, parameters, is_async=True)
-    if ready is None:
+    prepared = _prepared(client, source, parameters, is_async=True)
+    if prepared is None:
         return NOT_TAKEN
-    lane, prepared = ready
-    call = prepared.call
     seen = Seen(client, prepared)
 
     async def attempt() -> Any:
-        head, _url = prepared.way()
-        seen.attempted(
-            await asend(lane.wire_at(call), call, head, prepared.body, prepared.wanted, seen.request)
-        )
+        await seen.asend()
         return await _aconcluded(seen, AsyncLaneStream)
 
     try:
-        return await client._client.conduct.arun(call, attempt)
+        return await client._client.conduct.arun(prepared.call, attempt)
     except openai.OpenAIError as error:
         return _failed(seen, error)
 
@@ -56,35 +50,29 @@ def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
     if client._wants_survey():
         client._survey()
-    ready = _ready(client, source, parameters, is_async=False)
-    if ready is None:
+    prepared = _prepared(client, source, parameters, is_async=False)
+    if prepared is None:
         return NOT_TAKEN
-    lane, prepared = ready
-    call = prepared.call
     seen = Seen(client, prepared)
 
     def attempt() -> Any:
-        head, _url = prepared.way()
-        seen.attempted(send(lane.wire_at(call), call, head, prepared.body, prepared.wanted, seen.request))
+        seen.send()
         return _answered(seen, LaneStream)
 
     try:
-        return client._client.conduct.run(call, attempt)
+        return client._client.conduct.run(prepared.call, attempt)
     except openai.OpenAIError as error:
         return _failed(seen, error)
 
 
-def _ready(
-    client: Any, source: Source, parameters: dict[str, Any], *, is_async: bool
-) -> tuple[Lane, Prepared] | None:
-    """Return the lane and the call that takes it, None where the SDK's own path has to."""
+def _prepared(client: Any, source: Source, parameters: dict[str, Any], *, is_async: bool) -> Prepared | None:
+    """Return the call that takes the lane, None where the SDK's own path has to."""
     lane: Lane | None = client._lane
     # Of a closed client the SDK says best that it is closed.
     if lane is None or client._client.is_closed or not is_untouched(source, is_async=is_async):
         return None
     wire = lane.asyncio_wire() if is_async else lane.wire()
-    prepared = None if wire is None else lane.prepared(source, parameters)
-    return None if prepared is None else (lane, prepared)
+    return None if wire is None else lane.prepared(source, parameters)
 
 
 def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
@@ -113,13 +101,8 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
         if prepared.chose_model and isinstance(refusal, openai.NotFoundError):
             return NOT_TAKEN  # the server serves another model by now, which the SDK's path asks for
         raise refusal
-    assert seen.sent is not None
-    exchange = seen.sent.exchange
-    prepared.call.is_open = exchange.is_stream
-    if prepared.wanted == "events" and not exchange.is_stream:
-        seen.read(reader(prepared.answer), exchange.answer.body)  # raises the error that a server put there
-        raise seen.invalid("a stream was asked for")
     if prepared.wanted == "events":
+        seen.streaming()
         parse: Callable[[], Any] = partial(stream_class, seen, reader(prepared.answer))
     else:
         parse = partial(_whole, seen)

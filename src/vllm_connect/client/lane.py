@@ -106,6 +106,7 @@ class Prepared:
     `carried` names the route of a plain call that travels as a stream, `asked` how many choices or vectors it is for.
     """
 
+    lane: Lane
     call: Call
     head: Head
     url: str
@@ -116,14 +117,16 @@ class Prepared:
     chose_model: bool
     carried: Route | None = None
     asked: int = 1
-    lane: Lane | None = None
 
-    def way(self) -> tuple[Head, str]:
-        """Return head and URL at the replica of this attempt."""
+    def way(self) -> Head:
+        """Return the head at the replica of this attempt."""
         call = self.call
-        if call.member is call.home or self.lane is None:
-            return self.head, self.url
-        return self.lane.head_at(call.member, self.head, self.url)
+        return self.head if call.member is call.home else self.lane.moved(call.member, self)[0]
+
+    def url_there(self) -> str:
+        """Return the URL at the replica of this attempt."""
+        call = self.call
+        return self.url if call.member is call.home else self.lane.moved(call.member, self)[1]
 
 
 class Lane:
@@ -145,11 +148,12 @@ class Lane:
         """Return the wire to the replica of this attempt."""
         return self._wire if call.member is call.home else self._client._client.wires.to(call.member.endpoint)
 
-    def head_at(self, member: Member, head: Head, url: str) -> tuple[Head, str]:
-        """Return a head, and the URL it is for, as they are at another replica; kept with the head."""
+    def moved(self, member: Member, prepared: Prepared) -> tuple[Head, str]:
+        """Return the head of a request, and its URL, as they are at another replica; kept with the head."""
+        head = prepared.head
         found = head.moved.get(member.name)
         if found is None:
-            found = head.moved[member.name] = self._moved(member, head, url)
+            found = head.moved[member.name] = self._moved(member, head, prepared.url)
         return found
 
     def _moved(self, member: Member, head: Head, url: str) -> tuple[Head, str]:
@@ -209,6 +213,7 @@ class Lane:
         client = self._client
         standing = self._of(source, form, options, travel)
         return Prepared(
+            self,
             Call(
                 standing.timers,
                 client.max_retries,
@@ -227,7 +232,6 @@ class Lane:
             chose_model is True,
             source.route if travel == "carried" else None,
             asked_items({**body, **extra} if extra else body),
-            self,
         )
 
     def _subject(
@@ -258,9 +262,7 @@ class Lane:
         call = Call(
             standing.timers, client.max_retries, False, client._replicas, client._home, client._clock()
         )
-        return Prepared(
-            call, standing.head, standing.url, b"", "whole", source.answer, False, False, lane=self
-        )
+        return Prepared(self, call, standing.head, standing.url, b"", "whole", source.answer, False, False)
 
     def _choose_model(self, body: dict[str, Any], extra: Mapping[str, Any] | None) -> bool | None:
         """Put the served model in the body; return whether it was chosen here, None where it must be asked for."""

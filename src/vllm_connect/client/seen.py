@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 import openai
 
 from vllm_connect.client.acquaintance import accepts
 from vllm_connect.client.endings import broken, error_text, flag, incomplete, unfinished
 from vllm_connect.client.lane import Prepared
 from vllm_connect.client.received import received_whole
-from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
+from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, reader
 from vllm_connect.dispatch.exposure import body_stream, error_response, masked_request, response_of
 from vllm_connect.dispatch.failure import wire_failure
+from vllm_connect.dispatch.replica_set import WELL
 from vllm_connect.dispatch.sdk_sender import redirect_refused
-from vllm_connect.dispatch.wire_sender import Sent
+from vllm_connect.dispatch.wire_sender import Sent, asend, send
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial
 from vllm_connect.explain import shape_text
 from vllm_connect.outcome import Attempt, judge, judged
@@ -51,17 +54,31 @@ class Seen:
         """The replica of this attempt, for people."""
         return str(self.prepared.call.member.endpoint)
 
-    def attempted(self, sent: Sent) -> None:
-        """Take the answer of an attempt, in the place of an earlier one."""
-        self.sent = sent
+    def send(self) -> None:
+        """Make an attempt over our wire, in the place of an earlier one; raises what prevents an answer."""
+        prepared = self.prepared
+        lane, call = prepared.lane, prepared.call
         self._request = self._response = None
+        self.sent = send(
+            lane.wire_at(call), call, prepared.way(), prepared.body, prepared.wanted, self.request
+        )
+
+    async def asend(self) -> None:
+        """Do the same for an async client."""
+        prepared = self.prepared
+        lane, call = prepared.lane, prepared.call
+        self._request = self._response = None
+        self.sent = await asend(
+            lane.wire_at(call), call, prepared.way(), prepared.body, prepared.wanted, self.request
+        )
 
     def request(self) -> httpx2.Request:
         """Return the request, with a mask in the place of the key."""
         if self._request is None:
             prepared = self.prepared
-            head, url = prepared.way()
-            self._request = masked_request(self.client._client.http, url, head, prepared.body)
+            self._request = masked_request(
+                self.client._client.http, prepared.url_there(), prepared.way(), prepared.body
+            )
         return self._request
 
     def response(self) -> httpx2.Response:
@@ -86,6 +103,21 @@ class Seen:
             return redirect_refused(response, self.server)
         error: Exception = client._make_status_error_from_response(response)
         return error
+
+    def streaming(self) -> Sent:
+        """Return the answer where it is the stream that was asked for; raises the error of any other."""
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
+        assert self.sent is not None
+        exchange, prepared = self.sent.exchange, self.prepared
+        prepared.call.is_open = exchange.is_stream
+        if not exchange.is_stream:
+            self.read(
+                reader(prepared.answer), exchange.answer.body
+            )  # raises the error that a server put there
+            raise self.invalid("a stream was asked for")
+        return self.sent
 
     def read(self, read: Callable[[T], Any], said: T) -> Any:
         """Return what an answer says, in the SDK's own type; raises for what is none."""
@@ -130,7 +162,9 @@ class Seen:
     ) -> AnswerIncomplete:
         """Return the error for an answer that began and did not end right; `body` is the server's own error."""
         assert self.sent is not None
-        return incomplete(reason, attempt, partial, self.request(), self.server, self.prepared.call.tries, body)
+        return incomplete(
+            reason, attempt, partial, self.request(), self.server, self.prepared.call.tries, body
+        )
 
     def lacking(self, answer: Any) -> Exception | None:
         """Return the error for a plain answer that is less than was asked for, None where it is whole."""
@@ -166,22 +200,60 @@ class Seen:
         explained: Exception = self.client._explained(failure)
         return broken(explained, attempt, partial, self.incomplete)
 
-    def again(self, _error: Exception) -> Sent | None:
+    def again(self, error: Exception) -> Sent | None:
         """Return another answer to read on from, for a stream that failed before it brought anything; else None."""
-        return None
+        conduct, call = self.client._client.conduct, self.prepared.call
+        wait = conduct.after(call, error)
+        if wait is None:
+            return None
+        time.sleep(wait)
+        try:
+            sent: Sent = conduct.run(call, self._sent_again)
+        except openai.OpenAIError as failed:
+            raise self.client._explained(failed) from failed.__cause__
+        return sent
 
-    async def aagain(self, _error: Exception) -> Sent | None:
+    async def aagain(self, error: Exception) -> Sent | None:
         """Do the same for an async client."""
-        return None
+        conduct, call = self.client._client.conduct, self.prepared.call
+        wait = conduct.after(call, error)
+        if wait is None:
+            return None
+        await anyio.sleep(wait)
+        try:
+            sent: Sent = await conduct.arun(call, self._asent_again)
+        except openai.OpenAIError as failed:
+            raise self.client._explained(failed) from failed.__cause__
+        return sent
+
+    def _sent_again(self) -> Sent:
+        self.send()
+        return self.streaming()
+
+    async def _asent_again(self) -> Sent:
+        await self.asend()
+        return self.streaming()
 
     def heard(self) -> None:
         """Take note of the first token of a stream."""
+        visit = self.prepared.call.visit
+        if visit is not None:
+            visit.heard()
 
     def finished(self) -> None:
         """Take note that a stream came to its end."""
+        visit = self.prepared.call.visit
+        if visit is not None:
+            visit.end(WELL)
 
     def broke(self, error: Exception) -> None:
         """Take note of what ended a stream, and is raised to its caller."""
+        visit, attempt = self.prepared.call.visit, getattr(error, "attempt", None)
+        if visit is not None and attempt is not None:
+            visit.end(judge(attempt))
 
     def left(self) -> None:
         """Take note that the caller left a stream before its end, which is no error."""
+        visit = self.prepared.call.visit
+        if visit is not None:
+            visit.leave()

@@ -90,7 +90,7 @@ class Conduct:
         )
         call.visit = Visit(replicas.group, call.member.name, subject.model, self.clock)
 
-    def after(self, call: Call, error: openai.OpenAIError) -> float | None:
+    def after(self, call: Call, error: Exception) -> float | None:
         """Return the seconds until the next attempt, None where none follows; the replica is told how it did."""
         attempt = getattr(error, "attempt", None)
         if not isinstance(attempt, Attempt):

@@ -59,9 +59,7 @@ class Watch:
         )
 
     def failed(self, error: Exception, limit: Limit, before: BaseException | None) -> Exception:
-        told = failure(
-            error, request=self.request, call=self.call, limit=limit, connect=limit, before=before
-        )
+        told = failure(error, request=self.request, call=self.call, limit=limit, connect=limit, before=before)
         return self._told(answer_cut(told))
 
     def _told(self, error: Exception) -> Exception:
