@@ -154,9 +154,9 @@ def test_stats(plain: Simulator) -> None:
         ("length", 0, "cut off"),
         ("repetition", 0, "repeated itself"),
         ("new-one", 0, "finish_reason 'new-one'"),
-        ("abort", 1, "gave up"),
-        ("error", 1, "failed"),
-        (None, 1, "without a finish_reason"),
+        ("abort", 1, "broke it off (finish reason 'abort')"),
+        ("error", 1, "broke it off (finish reason 'error')"),
+        (None, 1, "not complete: it has no finish reason. Ask again."),
     ],
 )
 def test_endings(plain: Simulator, reason: str | None, code: int, told: str) -> None:
@@ -181,7 +181,7 @@ def test_endings(plain: Simulator, reason: str | None, code: int, told: str) -> 
             Reply(400, body=b'{"error": {"message": "sim is not a multimodal model", "code": 400}}'),
             "text only",
         ),
-        (Cut(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\ndata: {"), "broke"),
+        (Cut(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\ndata: {"), "not complete after 2 tries"),
         (Reply(500, body=b"<html>oops</html>"), "500"),
     ],
 )

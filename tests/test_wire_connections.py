@@ -17,6 +17,7 @@ import pytest
 
 from tests.runs import MODEL, SHELLS, Run, plain, stream, text_of
 from vllm_connect import AsyncOpenAI, Limits, OpenAI, ServerUnreachable, Timeouts
+from vllm_connect.errors import AnswerIncomplete
 from vllm_connect.simulator import Simulator
 
 
@@ -73,7 +74,7 @@ def test_free_try_is_for_kept_connections(server: Simulator, shell: str) -> None
     assert [type(outcome.error) for outcome in (fresh, kept, begun)] == [
         ServerUnreachable,
         type(None),
-        ServerUnreachable,
+        AnswerIncomplete,
     ]
     assert len(server.requests) == 3
 

@@ -100,7 +100,7 @@ def test_pings_reset_no_timer(shell: str) -> None:
 
 EVENT = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
 EVENTS = 20_000
-BODY = EVENT % (b"x" * 1000) * EVENTS + b"data: [DONE]\n\n"
+BODY = EVENT % (b"x" * 1000) * (EVENTS - 1) + EVENT.replace(b"null", b'"stop"') % b"x" + b"data: [DONE]\n\n"
 SLEEP = 0.6
 PATIENCE = Timeouts(first_token=5, between_tokens=0.3)
 

@@ -23,12 +23,18 @@ LONGEST = 1000
 
 def told(error: Exception) -> str:
     """Return an error's text, bounded, with advice where the server's words alone do not say what to do."""
-    text = str(error)
+    text = _without_fields(str(error))
     status, body = getattr(error, "status_code", None), getattr(error, "body", None)
     if status is not None and body:
         text = _in_words(text, status, body)
     advice = next((sentence for mark, sentence in _ADVICE if mark in text), "")
     return f"{text[:LONGEST].rstrip('.')}. {advice}" if advice else text[:LONGEST]
+
+
+def _without_fields(text: str) -> str:
+    """Return a text without what it says to programs of the error's fields."""
+    before, mark, _ = text.partition(" What came of it is in the error's")
+    return f"{before} Ask again." if mark else text
 
 
 def _in_words(text: str, status: int, body: object) -> str:

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import typer
-
 from vllm_connect.cli.answer import Delta, Reading
-from vllm_connect.cli.rendering import AnswerPrinter, is_done, say_more
+from vllm_connect.cli.rendering import AnswerPrinter, say_more
 from vllm_connect.cli.terminal import print_json
 
 __all__ = ["show_answer"]
@@ -19,7 +17,7 @@ __all__ = ["show_answer"]
 def show_answer(
     ask: Callable[[], Any], delta_of: Callable[[Any], Delta], *, json: bool, reasoning: bool, stats: bool
 ) -> None:
-    """Ask and show the answer; exit code 1 where the server did not finish it."""
+    """Ask and show the answer; raises the client's error where the server did not finish it."""
     reading = Reading(time.monotonic)
     if json:
         with ask() as stream:
@@ -30,7 +28,4 @@ def show_answer(
         with AnswerPrinter(sys.stdout, reasoning=reasoning) as printer, ask() as stream:
             for piece in reading.pieces(stream, delta_of):
                 printer.show(piece)
-    answer = reading.answer()
-    say_more(answer, stats=stats)
-    if not is_done(answer):
-        raise typer.Exit(1)
+    say_more(reading.answer(), stats=stats)

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from vllm_connect.cli.answer import Answer, Piece, Text, Thought, ToolCall
 from vllm_connect.cli.terminal import Cleaner, complain, has_colour, single_line, write
 
-__all__ = ["AnswerPrinter", "is_done", "say_more"]
+__all__ = ["AnswerPrinter", "say_more"]
 
 DIM, PLAIN = "\x1b[2m", "\x1b[22m"
 
@@ -82,11 +82,6 @@ class AnswerPrinter:
             write(text, to=self._out)
 
 
-def is_done(answer: Answer) -> bool:
-    """Whether the server finished the answer; one that ran into its limit counts, and is remarked on."""
-    return answer.finish_reason not in _NOT_DONE
-
-
 def _remark(answer: Answer) -> str:
     """Return what there is to say about how an answer ended, empty for an ordinary end."""
     if answer.finish_reason in _ORDINARY:
@@ -95,19 +90,14 @@ def _remark(answer: Answer) -> str:
     return say(answer) if say else f"the answer ended with finish_reason {answer.finish_reason!r}"
 
 
-_ORDINARY = frozenset({"stop", "tool_calls", "function_call"})
-_NOT_DONE = frozenset({None, "abort", "error"})
+# None on servers that are not vLLM: an answer that is not done is the client's error.
+_ORDINARY = frozenset({"stop", "tool_calls", "function_call", None})
 _REMARKS: dict[str | None, Callable[[Answer], str]] = {
     "length": lambda answer: (
         f"the answer was cut off after {_counted(answer.tokens('completion_tokens'), 'token')} "
         "(finish_reason length): raise --max-tokens, or shorten the prompt where the context is full"
     ),
-    "abort": lambda _answer: "the server gave up on the answer (finish_reason abort); ask again",
-    "error": lambda _answer: (
-        "the server failed in the middle of the answer (finish_reason error); see its log"
-    ),
     "repetition": lambda _answer: "the server ended the answer as it repeated itself",
-    None: lambda _answer: "the answer ended without a finish_reason: it is not complete; ask again",
 }
 
 

@@ -170,7 +170,7 @@ class Seen:
         """Return the error for a plain answer that is less than was asked for, None where it is whole."""
         asked = self.prepared.asked
         if not hasattr(answer, "choices"):
-            return self.invalid(f"it has {len(answer.data)} vectors for {asked} inputs")
+            return self.invalid(f"it has {len(answer.data)} of {asked} vectors")
         reasons = tuple(reason_of(getattr(choice, "finish_reason", None)) for choice in answer.choices)
         attempt = Attempt(phase="complete", status=200, finish_reasons=reasons)
         is_done = judge(attempt).is_done or accepts(self.client, attempt)
