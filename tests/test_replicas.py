@@ -213,17 +213,34 @@ def test_the_share_of_a_slow_replica_falls() -> None:
 )
 def test_failures_that_send_to_rest(verdict: Verdict, failures: int | None) -> None:
     """A replica rests after one crash or failed connection, two silences or three wrong answers in a row, and only so."""
-    for well_between in (False, True):
-        replicas, rested = group(4), None
-        bad = replicas.names[0]
-        for count in range(1, 13):
-            attempt(replicas, bad, count / 100, verdict, model="other")
-            if states(replicas, count / 100)[bad].state == "resting":
-                rested = count
-                break
-            if well_between:
-                attempt(replicas, bad, count / 100, WELL)
-        assert rested == (failures if failures == 1 or not well_between else None)
+    replicas, rested = group(4), None
+    bad = replicas.names[0]
+    for count in range(1, 13):
+        attempt(replicas, bad, count / 100, verdict, model="other")
+        if rested is None and states(replicas, count / 100)[bad].state == "resting":
+            rested = count
+    assert rested == failures
+
+
+@pytest.mark.parametrize(
+    ("verdict", "well", "failures"),
+    [(SILENT, 1, 3), (SILENT, 3, None), (WRONG, 1, 5), (WRONG, 2, None)],
+    ids=["silences", "few silences", "wrong answers", "few wrong answers"],
+)
+def test_failures_among_good_answers(verdict: Verdict, well: int, failures: int | None) -> None:
+    """Failures weigh more than answers that went well between them: a server may still finish what it began before."""
+    replicas, rested = group(4), None
+    bad = replicas.names[0]
+    for count in range(1, 13):
+        attempt(replicas, bad, count / 100, verdict)
+        if rested is None and states(replicas, count / 100)[bad].state == "resting":
+            rested = count
+        for _ in range(well):
+            attempt(replicas, bad, count / 100, WELL)
+    assert rested == failures
+    if failures is None:
+        state = states(replicas, 1.0)[bad]
+        assert (state.failures, state.reason, state.state) == (0, "", "serving")
 
 
 def test_a_resting_replica_gets_no_calls_and_says_why() -> None:
@@ -324,15 +341,32 @@ def test_a_call_that_has_failed_does_not_probe() -> None:
     assert replicas.pick(5.0, avoid=[tried, good, bad]) is None
 
 
-def test_what_ends_well_while_its_server_shuts_down_does_not_bring_it_back() -> None:
-    """A server that drains finishes its work and takes no new: it rests on."""
-    replicas = group(2)
+def test_what_began_before_a_rest_does_not_end_it() -> None:
+    """A server that drains finishes its work and takes no new: neither that nor its late failures count as probes."""
+    replicas = group(2, lambda: 0.5)
     bad = replicas.names[0]
-    for _ in range(4):
-        replicas.pick(0.0)
+    for _ in range(6):
+        pick(replicas, 0.0)
     attempt(replicas, bad, 1.0, UNREACHABLE)
-    replicas.ended(bad, 1.1, WELL)
+    replicas.ended(bad, 1.1, WELL, began=0.0)
     assert states(replicas, 1.1)[bad].state == "resting"
+    replicas.ended(bad, 2.5, WELL, began=0.0)
+    assert states(replicas, 2.5)[bad].state == "resting"
+    replicas.ended(bad, 2.6, CRASH, began=0.0)
+    assert states(replicas, 2.6)[bad].rests_for == 0
+    come_back(replicas, bad, 3.0)
+    assert states(replicas, 3.0)[bad].state == "warming"
+
+
+def test_a_call_of_last_resort_may_bring_a_replica_back() -> None:
+    """A call that has tried all others goes to one that rests: if that goes well it is back, else its rest stays."""
+    replicas = group(2, lambda: 0.5)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 0.0, CRASH)
+    attempt(replicas, bad, 0.5, CRASH, began=0.5)
+    assert states(replicas, 0.5)[bad].rests_for == pytest.approx(0.5)
+    attempt(replicas, bad, 0.6, WELL, began=0.6)
+    assert states(replicas, 0.6)[bad].state == "warming"
 
 
 def test_a_replica_that_comes_back_warms_up() -> None:
@@ -403,17 +437,37 @@ def test_a_limit_that_is_used_grows_again() -> None:
 
 
 def test_slow_first_tokens_shrink_the_limit() -> None:
-    """First tokens of more than twice their usual time take the limit towards what is in flight, to 8 at least."""
-    replicas = group(2)
-    name = replicas.names[0]
-    for step in range(100):
-        attempt(replicas, name, step / 10, WELL, first_token=0.2)
-    assert states(replicas, 10.0)[name].limit == 256
-    for step in range(30):
-        attempt(replicas, name, 10.0 + step, WELL, first_token=1.0)
-    state = states(replicas, 40.0)[name]
-    assert state.limit == 8
-    assert state.first_token == pytest.approx(1.0, abs=0.1)
+    """First tokens that take over three times as long as elsewhere halve what is in flight, once in a second."""
+    replicas = group(3)
+    slow, *others = replicas.names
+
+    def limit(now: float, times: float) -> int:
+        for name in (*others, slow):
+            attempt(replicas, name, now, WELL, first_token=0.2 * (times if name == slow else 1.0))
+        return states(replicas, now)[slow].limit
+
+    for _ in range(20):
+        pick(replicas, 0.0, avoid=others)
+    assert [limit(step, 2.9) for step in range(60)] == [256] * 60
+    fell = [limit(60.0 + step, 30.0) for step in range(8)]
+    assert fell == [21, 10, 5, 2, 1, 1, 1, 1]
+    assert {home(replicas, key, 68.0) for key in KEYS[:50]} == set(others)
+    assert states(replicas, 68.0)[slow].first_token == pytest.approx(3.7, abs=0.1)
+    for _ in range(20):
+        replicas.abandoned(slow, 68.0)
+    assert all(limit(70.0 + step, 1.0) == 1 for step in range(10))
+    assert limit(100.0, 1.0) == limit(100.0, 1.0) == 1
+    for step in range(20):
+        limit(101.0 + step, 1.0)
+    assert states(replicas, 121.0)[slow].limit > 1
+
+
+def test_what_is_slow_everywhere_shrinks_no_limit() -> None:
+    """Longer prompts are slow on all replicas, and a single replica is slow by no measure."""
+    for replicas in (group(3), group(1)):
+        for step, name in itertools.product(range(100), replicas.names):
+            attempt(replicas, name, step / 10, WELL, first_token=0.2 if step < 50 else 4.0)
+        assert {state.limit for state in replicas.report(10.0)} == {256}
 
 
 # Models and exclusions.
@@ -749,11 +803,14 @@ def test_a_key_costs_little_however_large_the_body_is() -> None:
         object(),
     ]
     for content in huge:
-        begun = time.perf_counter()
-        assert prefix_key({"messages": [{"role": "user", "content": content}]})
-        assert prefix_key({"prompt": ["Once", content], "model": content})
-        prefix_key({"prompt": content})
-        assert time.perf_counter() - begun < 0.05
+        taken = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            assert prefix_key({"messages": [{"role": "user", "content": content}]})
+            assert prefix_key({"prompt": ["Once", content], "model": content})
+            prefix_key({"prompt": content})
+            taken.append(time.perf_counter() - begun)
+        assert min(taken) < 0.03
 
 
 def test_every_blame_is_dealt_with() -> None:

@@ -75,12 +75,13 @@ class Group:
         now: float,
         verdict: Verdict,
         *,
+        began: float | None = None,
         first_token: float | None = None,
         model: str | None = None,
     ) -> None:
         """Take an attempt out of flight, and take in what it says of its replica.
 
-        `first_token`: seconds from sending to the first token, where it was timed. `model`: what it was asked for, so
+        `began`: when it was picked; what began before its replica went to rest says nothing new. `first_token`: seconds from sending to the first token, where it was timed. `model`: what it was asked for, so
         that a replica which does not serve it is passed over by calls for it.
         """
         with self._lock:
@@ -89,7 +90,14 @@ class Group:
                 return
             if first_token is not None:
                 self._hear(replica, first_token, now)
-            replica.ended(verdict, now, self._chance, model=model, may_rest=self._may_rest)
+            replica.ended(
+                verdict,
+                now,
+                self._chance,
+                began=now if began is None else began,
+                model=model,
+                may_rest=self._may_rest,
+            )
             if self._removed:
                 self._forget_if_over(replica)
 
@@ -168,9 +176,14 @@ class Group:
             self._removed.pop(replica.name, None)
 
     def _hear(self, replica: Replica, first_token: float, now: float) -> None:
-        replica.heard(first_token, now)
         usual = first_token if self._usual_time is None else self._usual_time
         self._usual_time = usual + USUAL * (first_token - usual)
+        elsewhere = [
+            other.latency.lately
+            for other in self._replicas.values()
+            if other is not replica and other.latency.lately is not None and not other.latency.is_forgotten(now)
+        ]
+        replica.heard(first_token, now, sum(elsewhere) / len(elsewhere) if elsewhere else None)
 
     def _may_rest(self) -> bool:
         """Whether one more may rest: at most half of those that are not excluded."""

@@ -10,7 +10,8 @@ from vllm_connect.outcome import Blame, Verdict
 
 __all__ = ["GOOD_STANDING", "Health"]
 
-# What one failure weighs; a replica rests when the failures since it last went well weigh this much together.
+# What one failure weighs; a replica rests when failures weigh this much together. A good answer takes 1 off, and not
+# all: while a server fails whatever it is newly asked, what it began before still goes well.
 TOO_MUCH: Final = 6
 WEIGHTS: Final[Mapping[Blame, int]] = {
     Blame.UNREACHABLE: 6,
@@ -46,8 +47,10 @@ class Health:
     __slots__ = (
         "_back_at",
         "_grave_at",
+        "_paused_at",
         "_pauses",
         "_probes",
+        "_rested_at",
         "_rests",
         "_rests_until",
         "_warming",
@@ -63,8 +66,10 @@ class Health:
         self.paused_until = -math.inf
         self._weight = 0
         self._pauses = 0
+        self._paused_at = -math.inf
         self._grave_at = -math.inf
         self._rests = 0
+        self._rested_at = -math.inf
         self._rests_until: float | None = None
         self._probes = 0
         self._back_at = -math.inf
@@ -114,20 +119,24 @@ class Health:
         """Count the end of an attempt that says nothing of it."""
         self._probes = max(0, self._probes - 1)
 
-    def went_well(self, now: float) -> None:
-        """Count a good answer."""
+    def went_well(self, now: float, began: float) -> None:
+        """Count a good answer to an attempt that began at this moment."""
         if self._rests_until is not None:
             # A server that shuts down finishes what it has and takes nothing new: that is no reason to come back.
-            if now < self._rests_until and not self._probes:
+            if began < self._rested_at:
                 return
             self._rests_until = None
-            self._probes = 0
+            self._probes = self._weight = 0
             self.begin_warming(now)
         # Without a reason there is nothing to forget; nearly all answers come this way.
         if self.reason:
-            self.reason = ""
-            self.failures = self._weight = self._pauses = 0
-            self.paused_until = -math.inf
+            self.failures = 0
+            self._weight = max(0, self._weight - 1)
+            if began >= self._paused_at:
+                self.paused_until = -math.inf
+                self._pauses = 0
+            if not self._weight and not self._pauses:
+                self.reason = ""
 
     def refused(self, verdict: Verdict, now: float, chance: Callable[[], float]) -> None:
         """Count a refusal for too much work: it is alive, and is left alone for a moment."""
@@ -137,15 +146,18 @@ class Health:
         if not self.is_paused(now):
             self._pause(now, chance)
 
-    def failed(self, verdict: Verdict, now: float, chance: Callable[[], float], *, may_rest: bool) -> None:
+    def failed(
+        self, verdict: Verdict, now: float, began: float, chance: Callable[[], float], *, may_rest: bool
+    ) -> None:
         """Count a failure. Where it may not rest, as too many others do, it is passed over for a moment."""
         self.end_probe()
         self.failures += 1
         self.reason = _told(verdict)
         if verdict.blame in GRAVE:
             self._grave_at = now
-        # What breaks a replica ends all it has in flight: one fault, one rest.
-        if self._rests_until is not None and now < self._rests_until:
+        # What breaks a replica ends all it has in flight, at once or later: one fault, one rest. Who goes to it all the
+        # same, as no other is left, does not make its rest longer.
+        if began < self._rested_at or (self._rests_until is not None and now < self._rests_until):
             return
         self._weight += WEIGHTS[verdict.blame]
         if self._weight < TOO_MUCH and not self.is_resting:
@@ -160,11 +172,13 @@ class Health:
             self._rests = 0
         self._rests_until = now + _doubled(FIRST_REST, self._rests, LONGEST_REST, chance)
         self._rests += 1
+        self._rested_at = now
         self._warming = False
 
     def _pause(self, now: float, chance: Callable[[], float]) -> None:
         self.paused_until = now + _doubled(FIRST_PAUSE, self._pauses, LONGEST_PAUSE, chance)
         self._pauses += 1
+        self._paused_at = now
 
 
 def _doubled(first: float, times: int, longest: float, chance: Callable[[], float]) -> float:

@@ -1,4 +1,4 @@
-"""How long a replica takes to its first token: as it is lately, as it usually is, and at its peak."""
+"""How long a replica takes to its first token: lately, and at its peak."""
 
 from __future__ import annotations
 
@@ -6,34 +6,28 @@ import math
 
 __all__ = ["Latency"]
 
-# How much a new time counts: in what is so lately (about the last ten), and usually (about the last hundred).
+# How much a new time counts in what is so lately, which is about the last ten.
 LATELY = 0.1
-USUALLY = 0.01
 # Seconds after which a peak counts for a third of itself, and for nothing: a replica that was slow must be tried again.
 FADING = 10.0
 FORGOTTEN = 30.0
 
 
 class Latency:
-    """The times to the first token of one replica, in seconds; None before the first."""
+    """The times to the first token of one replica, in seconds; `lately` is None before the first."""
 
-    __slots__ = ("_heard_at", "_known", "_peak", "lately", "usually")
+    __slots__ = ("_heard_at", "_peak", "lately")
 
     def __init__(self) -> None:
         self.lately: float | None = None
-        self.usually: float | None = None
-        self._known = 0
         self._peak = 0.0
         self._heard_at = -math.inf
 
     def heard(self, seconds: float, now: float) -> None:
         """Take in the time of one attempt."""
-        self._known += 1
-        self.lately = _moved(self.lately, seconds, LATELY)
-        # A mean of all, until there are enough of them.
-        self.usually = _moved(self.usually, seconds, max(USUALLY, 1.0 / self._known))
+        self.lately = seconds if self.lately is None else self.lately + LATELY * (seconds - self.lately)
         # Slow is believed at once, fast only by and by (peak EWMA, after Finagle).
-        before = seconds if self._is_forgotten(now) else _faded(self._peak, seconds, now - self._heard_at)
+        before = seconds if self.is_forgotten(now) else _faded(self._peak, seconds, now - self._heard_at)
         self._peak = max(seconds, before)
         self._heard_at = now
 
@@ -42,16 +36,13 @@ class Latency:
 
         What was heard some time ago says less and less, and fades into what is `usual` in the group.
         """
-        if self._is_forgotten(now):
+        if self.is_forgotten(now):
             return None
         return _faded(self._peak, usual, now - self._heard_at)
 
-    def _is_forgotten(self, now: float) -> bool:
+    def is_forgotten(self, now: float) -> bool:
+        """Whether nothing was heard of late."""
         return now - self._heard_at >= FORGOTTEN
-
-
-def _moved(mean: float | None, value: float, share: float) -> float:
-    return value if mean is None else mean + share * (value - mean)
 
 
 def _faded(value: float, into: float, seconds: float) -> float:

@@ -101,12 +101,11 @@ class Replica:
             expected = usual_time if self.in_flight else 0.0
         return (self.in_flight + 1) * expected / self.health.share(now)
 
-    def heard(self, seconds: float, now: float) -> None:
-        """Take in the time to the first token of one attempt."""
+    def heard(self, seconds: float, now: float, others: float | None) -> None:
+        """Take in the time to the first token of one attempt; `others` is how long it takes elsewhere, if known."""
         self.latency.heard(seconds, now)
-        lately, usually = self.latency.lately, self.latency.usually
-        if lately is not None and usually is not None:
-            self.concurrency.heard(lately, usually, self.in_flight, now)
+        if others is not None and self.latency.lately is not None:
+            self.concurrency.heard(self.latency.lately, others, self.in_flight, now)
 
     def ended(
         self,
@@ -114,6 +113,7 @@ class Replica:
         now: float,
         chance: Callable[[], float],
         *,
+        began: float,
         model: str | None,
         may_rest: Callable[[], bool],
     ) -> None:
@@ -124,7 +124,7 @@ class Replica:
             case Blame.WELL:
                 self.served += 1
                 self.concurrency.went_well(in_flight)
-                self.health.went_well(now)
+                self.health.went_well(now, began)
             case Blame.NOTHING:
                 self.health.end_probe()
             case Blame.OVERLOAD:
@@ -138,7 +138,7 @@ class Replica:
                 self.failed += 1
                 if verdict.blame in BREAKDOWNS:
                     self._break_down(in_flight, now)
-                self.health.failed(verdict, now, chance, may_rest=may_rest())
+                self.health.failed(verdict, now, began, chance, may_rest=may_rest())
 
     def state(self, now: float) -> ReplicaState:
         """Return how it is now."""
