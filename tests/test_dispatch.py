@@ -191,7 +191,7 @@ CHARGED = Step(0.0, is_counted=True, is_charged=True)
     ("attempt", "standing", "step"),
     [
         (REFUSED, {"has_other": True, "retries": 2}, FREE),
-        (REFUSED, {"is_replayable": False}, Step(0.5, is_counted=True, is_charged=False)),
+        (REFUSED, {"is_replayable": False}, Step(0.5, is_counted=True, is_charged=True)),
         (REFUSED, {"retries": 2}, None),
         (NO_NAME, {"has_other": True}, FREE),
         (NO_NAME, {}, None),

@@ -222,25 +222,37 @@ def test_failures_that_send_to_rest(verdict: Verdict, failures: int | None) -> N
     assert rested == failures
 
 
-@pytest.mark.parametrize(
-    ("verdict", "well", "failures"),
-    [(SILENT, 1, 3), (SILENT, 3, None), (WRONG, 1, 5), (WRONG, 2, None)],
-    ids=["silences", "few silences", "wrong answers", "few wrong answers"],
-)
-def test_failures_among_good_answers(verdict: Verdict, well: int, failures: int | None) -> None:
-    """Failures weigh more than answers that went well between them: a server may still finish what it began before."""
-    replicas, rested = group(4), None
-    bad = replicas.names[0]
-    for count in range(1, 13):
-        attempt(replicas, bad, count / 100, verdict)
-        if rested is None and states(replicas, count / 100)[bad].state == "resting":
-            rested = count
-        for _ in range(well):
-            attempt(replicas, bad, count / 100, WELL)
-    assert rested == failures
-    if failures is None:
-        state = states(replicas, 1.0)[bad]
-        assert (state.failures, state.reason, state.state) == (0, "", "serving")
+@pytest.mark.parametrize(("verdict", "failures"), [(SILENT, 1), (WRONG, 2)], ids=["silence", "wrong answers"])
+def test_failures_are_in_a_row(verdict: Verdict, failures: int) -> None:
+    """A good answer, or the first token of one, makes failures before it forgotten, unless it was begun before them."""
+    for well in ("answer", "token", "late"):
+        replicas = group(4)
+        bad = replicas.names[0]
+        for count in range(1, 6):
+            for _ in range(failures):
+                attempt(replicas, bad, float(count), verdict, began=count - 0.3)
+            if well == "token":
+                replicas.heard(bad, count + 0.5, 0.6)
+            else:
+                began = count - 0.1 if well == "answer" else 0.0
+                attempt(replicas, bad, count + 0.5, WELL, began=began)
+        state = states(replicas, 6.0)[bad]
+        if well == "late":
+            assert state.state == "resting"
+        else:
+            assert (state.state, state.failures, state.reason) == ("serving", 0, "")
+
+
+def test_wrong_answers_to_a_few_of_the_requests() -> None:
+    """Wrong answers come fast, good ones slowly: a replica rests only if at least half of what was begun fails."""
+    for others, expected in ((1, "resting"), (2, "serving")):
+        replicas = group(4)
+        bad, *rest = replicas.names
+        for count in range(20):
+            attempt(replicas, bad, float(count), WRONG, began=float(count))
+            for _ in range(others):
+                pick(replicas, float(count), avoid=rest)
+        assert states(replicas, 20.0)[bad].state == expected
 
 
 def test_a_resting_replica_gets_no_calls_and_says_why() -> None:
@@ -434,6 +446,16 @@ def test_a_limit_that_is_used_grows_again() -> None:
     for step in range(100):
         attempt(replicas, name, 60.0 + step, WELL)
     assert states(replicas, 200.0)[name].limit == before
+
+
+def test_a_first_token_brings_a_probed_replica_back() -> None:
+    """Who waits for the end of a long answer keeps a good replica out of work."""
+    replicas = group(2, lambda: 0.5)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 0.0, CRASH)
+    assert pick(replicas, 1.0) == bad
+    replicas.heard(bad, 1.2, 0.2)
+    assert states(replicas, 1.2)[bad].state == "warming"
 
 
 def test_slow_first_tokens_shrink_the_limit() -> None:

@@ -144,7 +144,7 @@ class Visit:
         """Leave, with what the attempt came to."""
         if not self._is_over:
             self._is_over = True
-            self._group.ended(self._name, self._clock(), verdict, model=self._model)
+            self._group.ended(self._name, self._clock(), verdict, model=self._model, began=self._since)
 
     def leave(self) -> None:
         """Leave because the caller did, which says nothing of the replica."""

@@ -85,7 +85,8 @@ def next_step(
         wait = _wait(attempt.retry_after, standing.retries, chance)
     if wait is None or wait >= standing.remaining:
         return None
-    return Step(wait, is_counted=True, is_charged=again is not Again.FREE)
+    # What was not sent is free elsewhere only: all clients of servers that are down would meet them when they return.
+    return Step(wait, is_counted=True, is_charged=True)
 
 
 def _wait(wished: float | None, retries: int, chance: Callable[[], float]) -> float | None:

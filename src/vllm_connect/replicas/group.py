@@ -59,14 +59,18 @@ class Group:
                 chosen = None
             if chosen is None:
                 return None
-            chosen.in_flight += 1
+            chosen.begin()
             return chosen.name
 
     def heard(self, name: str, now: float, first_token: float) -> None:
-        """Take in the seconds to the first token of an attempt that goes on; `ended` then needs not be told them."""
+        """Take in the seconds to the first token of an attempt that goes on: its replica works.
+
+        `ended` then needs not be told them.
+        """
         with self._lock:
             replica = self._known(name)
             if replica is not None:
+                replica.health.went_well(now, now - first_token)
                 self._hear(replica, first_token, now)
 
     def ended(

@@ -10,8 +10,7 @@ from vllm_connect.outcome import Blame, Verdict
 
 __all__ = ["GOOD_STANDING", "Health"]
 
-# What one failure weighs; a replica rests when failures weigh this much together. A good answer takes 1 off, and not
-# all: while a server fails whatever it is newly asked, what it began before still goes well.
+# What one failure weighs; a replica rests when failures in a row weigh this much together.
 TOO_MUCH: Final = 6
 WEIGHTS: Final[Mapping[Blame, int]] = {
     Blame.UNREACHABLE: 6,
@@ -46,6 +45,8 @@ class Health:
 
     __slots__ = (
         "_back_at",
+        "_failing_since",
+        "_first_begun",
         "_grave_at",
         "_paused_at",
         "_pauses",
@@ -65,6 +66,8 @@ class Health:
         self.reason = ""
         self.paused_until = -math.inf
         self._weight = 0
+        self._failing_since = -math.inf
+        self._first_begun = 0
         self._pauses = 0
         self._paused_at = -math.inf
         self._grave_at = -math.inf
@@ -120,23 +123,27 @@ class Health:
         self._probes = max(0, self._probes - 1)
 
     def went_well(self, now: float, began: float) -> None:
-        """Count a good answer to an attempt that began at this moment."""
+        """Count a good answer, or the first token of one, to an attempt that began at this moment."""
         if self._rests_until is not None:
             # A server that shuts down finishes what it has and takes nothing new: that is no reason to come back.
             if began < self._rested_at:
                 return
             self._rests_until = None
-            self._probes = self._weight = 0
+            self._probes = 0
             self.begin_warming(now)
         # Without a reason there is nothing to forget; nearly all answers come this way.
         if self.reason:
-            self.failures = 0
-            self._weight = max(0, self._weight - 1)
-            if began >= self._paused_at:
-                self.paused_until = -math.inf
-                self._pauses = 0
-            if not self._weight and not self._pauses:
-                self.reason = ""
+            self._forget(began)
+
+    def _forget(self, began: float) -> None:
+        # While a server fails whatever it is newly asked, what it began before may still go well.
+        if began >= self._failing_since:
+            self.failures = self._weight = 0
+        if began >= self._paused_at:
+            self.paused_until = -math.inf
+            self._pauses = 0
+        if not self.failures and not self._pauses:
+            self.reason = ""
 
     def refused(self, verdict: Verdict, now: float, chance: Callable[[], float]) -> None:
         """Count a refusal for too much work: it is alive, and is left alone for a moment."""
@@ -147,10 +154,23 @@ class Health:
             self._pause(now, chance)
 
     def failed(
-        self, verdict: Verdict, now: float, began: float, chance: Callable[[], float], *, may_rest: bool
+        self,
+        verdict: Verdict,
+        now: float,
+        began: float,
+        chance: Callable[[], float],
+        *,
+        begun: int,
+        may_rest: bool,
     ) -> None:
-        """Count a failure. Where it may not rest, as too many others do, it is passed over for a moment."""
+        """Count a failure of an attempt that began at this moment; `begun` counts all attempts that were begun on it.
+
+        Where it may not rest, as too many others do, it is passed over for a moment.
+        """
         self.end_probe()
+        if not self.failures:
+            self._failing_since = began
+            self._first_begun = begun
         self.failures += 1
         self.reason = _told(verdict)
         if verdict.blame in GRAVE:
@@ -160,12 +180,19 @@ class Health:
         if began < self._rested_at or (self._rests_until is not None and now < self._rests_until):
             return
         self._weight += WEIGHTS[verdict.blame]
-        if self._weight < TOO_MUCH and not self.is_resting:
+        if not self.is_resting and not self._is_too_much(verdict.blame, begun):
             return
         if may_rest or self.is_resting:
             self._rest(now, chance)
         elif not self.is_paused(now):
             self._pause(now, chance)
+
+    def _is_too_much(self, blame: Blame, begun: int) -> bool:
+        if self._weight < TOO_MUCH:
+            return False
+        # Wrong answers come fast, and may be the fault of a few requests, while good ones to the others take their time.
+        begun_since = begun - self._first_begun + 1
+        return blame is not Blame.WRONG or 2 * self.failures >= begun_since
 
     def _rest(self, now: float, chance: Callable[[], float]) -> None:
         if not self.is_resting and now - self._back_at >= FORGIVEN:

@@ -51,6 +51,7 @@ class Replica:
     """One replica of a group, which holds the lock."""
 
     __slots__ = (
+        "begun",
         "broken_at",
         "concurrency",
         "excluded",
@@ -68,6 +69,7 @@ class Replica:
     def __init__(self, name: str) -> None:
         self.name = name
         self.in_flight = 0
+        self.begun = 0
         self.served = 0
         self.failed = 0
         self.broken_at = -math.inf
@@ -90,6 +92,11 @@ class Replica:
     def is_ready(self, now: float) -> bool:
         """Whether it takes more work gladly: it refused none in this moment, and is below its limit."""
         return self.in_flight < self.concurrency.limit and not self.health.is_paused(now)
+
+    def begin(self) -> None:
+        """Count an attempt that goes to it."""
+        self.in_flight += 1
+        self.begun += 1
 
     def cost(self, now: float, usual_time: float) -> float:
         """Return what one more attempt costs: its time to the first token behind those that are in flight.
@@ -138,7 +145,7 @@ class Replica:
                 self.failed += 1
                 if verdict.blame in BREAKDOWNS:
                     self._break_down(in_flight, now)
-                self.health.failed(verdict, now, began, chance, may_rest=may_rest())
+                self.health.failed(verdict, now, began, chance, begun=self.begun, may_rest=may_rest())
 
     def state(self, now: float) -> ReplicaState:
         """Return how it is now."""
