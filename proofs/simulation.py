@@ -73,15 +73,23 @@ def main() -> int:
             for part in processes.imap_unordered(summed, chunks(chosen.first, chosen.scenarios)):
                 summary.add(part)
         summary.check()
-        outages = [outage_of_all(seed, replicas, CLIENTS, OUTAGE) for seed, replicas in enumerate((1, 2, 3, 8))]
+        outages = [
+            outage_of_all(seed, replicas, CLIENTS, OUTAGE) for seed, replicas in enumerate((1, 2, 3, 8))
+        ]
     except Broken as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{summary.scenarios} scenarios in {time.monotonic() - begun:.0f} s: {summary.calls} calls, of which")
-    print(f"{summary.failed} ended with an error and {summary.sent_again} times one was sent again; no rule was broken")
+    print(
+        f"{summary.scenarios} scenarios in {time.monotonic() - begun:.0f} s: {summary.calls} calls, of which"
+    )
+    print(
+        f"{summary.failed} ended with an error and {summary.sent_again} times one was sent again; no rule was broken"
+    )
     for number in sorted(summary.keys):
         moved = summary.moved[number] / summary.keys[number]
-        print(f"one of {number} replicas went: {moved:.1%} of {summary.keys[number]} keys moved (1/N is {1 / number:.1%})")
+        print(
+            f"one of {number} replicas went: {moved:.1%} of {summary.keys[number]} keys moved (1/N is {1 / number:.1%})"
+        )
     print(*outages, sep="\n")
     return 0
 

@@ -62,7 +62,9 @@ class Client:
     def __init__(
         self, timeline: Timeline, servers: Mapping[str, Server], names: Sequence[str], chance: random.Random
     ) -> None:
-        self.replicas = ReplicaSet(CREDENTIALS, [ENDPOINTS[NAMES.index(name)] for name in names], chance.random)
+        self.replicas = ReplicaSet(
+            CREDENTIALS, [ENDPOINTS[NAMES.index(name)] for name in names], chance.random
+        )
         self.rules = Rules(self.replicas.group, timeline)
         self._timeline = timeline
         self._servers = servers
@@ -106,7 +108,7 @@ class Client:
             self.rules.ends(call, None)
             return
         wait = self._conduct.after(call, Ended(attempt))
-        self.rules.told(call, verdict)
+        self.rules.told()
         if wait is None:
             self.rules.ends(call, verdict)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from tests.simulation.clients import NAMES, Client
 from tests.simulation.rules import Broken
@@ -50,7 +51,7 @@ def outage_of_all(seed: int, replicas: int, clients: int, seconds: float) -> Out
         _keep_calling(client, timeline, chance, back + AFTER)
     for server in servers.values():
         timeline.at(BEFORE, server.crash)
-        timeline.at(back, lambda server=server: server.become("up"))  # type: ignore[misc]
+        timeline.at(back, partial(server.become, "up"))
     timeline.run(back)
     failed = sum(len(client.rules.failed) for client in everyone)
     timeline.run()

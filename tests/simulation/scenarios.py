@@ -6,12 +6,17 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.simulation.clients import MOST_SERVERS, NAMES, Client
 from tests.simulation.rules import Broken
 from tests.simulation.servers import ENGINE_DEAD, FULL, LOST, WRONG, Server
 from tests.simulation.timeline import Timeline
+from vllm_connect.dispatch.replica_set import Member
 
+# The share of calls that have a key, and of those that stream.
+KEYED = 0.7
+STREAMED = 0.3
 # Seconds after which a server that has become slow has lost most of its share, and how much it may keep.
 SLOW_FOR = 10.0
 SHARE_KEPT = 0.2
@@ -47,13 +52,22 @@ class World:
 
         self.timeline.at(moment, happen)
 
-    def calls(self, client: Client, begin: float, end: float, rate: float, **kind: object) -> None:
-        """Plan calls at random moments, `rate` a second; some have a key, some stream."""
+    def calls(
+        self,
+        client: Client,
+        begin: float,
+        end: float,
+        rate: float,
+        *,
+        total: float = 60.0,
+        max_retries: int = 2,
+    ) -> None:
+        """Plan calls at random moments, `rate` a second; most have one of a few keys, some stream."""
         moment, chance = begin, self.chance
         while (moment := moment + chance.expovariate(rate)) < end:
-            key = b"%d" % min(int(chance.paretovariate(1.1)), 50) if chance.random() < 0.7 else None
-            wishes = {"key": key, "streamed": chance.random() < 0.3, **kind}
-            self.timeline.at(moment, lambda wishes=wishes: client.call(**wishes))  # type: ignore[misc, arg-type]
+            key = b"%d" % min(int(chance.paretovariate(1.1)), 50) if chance.random() < KEYED else None
+            call = partial(client.call, key=key, streamed=chance.random() < STREAMED)
+            self.timeline.at(moment, partial(call, total=total, max_retries=max_retries))
 
     def finish(self) -> Summary:
         """Run to the end."""
@@ -123,11 +137,9 @@ def all_sorts(world: World) -> Summary:
     chance = world.chance
     for _ in range(chance.choice([1, 1, 2])):
         client = world.client()
-        world.calls(
-            client, 0.0, 8.0, chance.choice([1.0, 3.0, 6.0]), total=chance.choice([3.0, 30.0, 60.0])
-        )
+        world.calls(client, 0.0, 8.0, chance.choice([1.0, 3.0, 6.0]), total=chance.choice([3.0, 30.0, 60.0]))
         if chance.random() < 0.2:
-            world.timeline.at(chance.uniform(0, 8), lambda client=client: client.call(is_poison=True))  # type: ignore[misc]
+            world.timeline.at(chance.uniform(0, 8), partial(client.call, is_poison=True))
     for _ in range(chance.randint(1, 4)):
         fault = chance.choice(["crash", "stop", "full", "wrong", "hung", "slow"])
         _plan_fault(world, chance.choice(list(world.servers.values())), chance.uniform(0.0, 8.0), fault)
@@ -159,15 +171,16 @@ def one_leaves(world: World) -> Summary:
             group.abandoned(str(name), now)
         homes.append(found)
 
-    def keep(members: list[object]) -> None:
-        replicas.change([member.endpoint for member in everyone if member in members], world.timeline.now)
+    def have(*members: Member) -> None:
+        replicas.change([member.endpoint for member in members], world.timeline.now)
 
     world.calls(client, 0.0, 2.0, 5.0)
     world.plan(60.0, "is quiet", look)
     world.calls(client, 60.0, 61.0, 10.0)
-    world.plan(60.5, f"{gone.name} leaves", lambda: keep([member for member in everyone if member != gone]))
+    others = [member for member in everyone if member != gone]
+    world.plan(60.5, f"{gone.name} leaves", partial(have, *others))
     world.plan(120.0, "is quiet", look)
-    world.plan(121.0, f"{gone.name} comes back", lambda: keep(list(everyone)))
+    world.plan(121.0, f"{gone.name} comes back", partial(have, *everyone))
     world.calls(client, 121.0, 122.0, 10.0)
     world.plan(180.0, "is quiet", look)
     summary = world.finish()
@@ -186,7 +199,7 @@ def one_is_slow(world: World) -> Summary:
     """A server takes ten times as long: within ten seconds it loses at least 80% of its share of all calls."""
     client, slow = world.client(), world.chance.choice(list(world.servers.values()))
     world.calls(client, 0.0, 40.0, 10.0)
-    world.plan(15.0, f"{slow.name} is slow", lambda: setattr(slow, "slowness", 10.0))
+    world.plan(15.0, f"{slow.name} is slow", partial(setattr, slow, "slowness", 10.0))
     summary = world.finish()
 
     def share(begin: float, end: float) -> float:
@@ -207,10 +220,10 @@ def _plan_fault(world: World, server: Server, moment: float, fault: str) -> None
     acts: dict[str, Callable[[], None]] = {
         "crash": server.crash,
         "stop": server.stop,
-        "full": lambda: server.become("full"),
-        "wrong": lambda: server.become("wrong"),
-        "hung": lambda: server.become("hung"),
-        "slow": lambda: setattr(server, "slowness", 10.0),
+        "full": partial(server.become, "full"),
+        "wrong": partial(server.become, "wrong"),
+        "hung": partial(server.become, "hung"),
+        "slow": partial(setattr, server, "slowness", 10.0),
     }
 
     def come_back() -> None:

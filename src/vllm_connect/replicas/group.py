@@ -185,7 +185,9 @@ class Group:
         elsewhere = [
             other.latency.lately
             for other in self._replicas.values()
-            if other is not replica and other.latency.lately is not None and not other.latency.is_forgotten(now)
+            if other is not replica
+            and other.latency.lately is not None
+            and not other.latency.is_forgotten(now)
         ]
         replica.heard(first_token, now, sum(elsewhere) / len(elsewhere) if elsewhere else None)
 
