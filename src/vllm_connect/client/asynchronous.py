@@ -24,7 +24,7 @@ from vllm_connect.client.connected import (
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.endpoint import Hidden, Tls
-from vllm_connect.errors import ServerUnreachable
+from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
 from vllm_connect.facts import ServedModel, only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
 
@@ -224,7 +224,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     ) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        how = {"stream": stream, "stream_cls": stream_cls}
+        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls)}
         try:
             return await self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:
@@ -267,7 +267,15 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _process_response(self, *, response: Any, **more: Any) -> Any:
         with self._reading(response):
-            return await super()._process_response(response=response, **more)
+            try:
+                answer = await super()._process_response(response=response, **more)
+            except AnswerIncomplete as error:
+                from vllm_connect.client.acquaintance import aaccepts  # noqa: PLC0415 - loaded where it decides
+
+                if not await aaccepts(self, error.attempt):
+                    raise
+                answer = await super()._process_response(response=response, **more)
+            return self._in_shape(answer, response, more["cast_to"])
 
     async def _discovered_model(self, call: Call, *, again: bool = False) -> str:
         if self._catalogue.models is None or again:

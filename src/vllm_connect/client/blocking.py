@@ -220,7 +220,7 @@ class OpenAI(Connected, openai.OpenAI):
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        how = {"stream": stream, "stream_cls": stream_cls}
+        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls)}
         try:
             return self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:
@@ -263,7 +263,9 @@ class OpenAI(Connected, openai.OpenAI):
 
     def _process_response(self, *, response: Any, **more: Any) -> Any:
         with self._reading(response):
-            return super()._process_response(response=response, **more)
+            return self._in_shape(
+                super()._process_response(response=response, **more), response, more["cast_to"]
+            )
 
     def _discovered_model(self, call: Call, *, again: bool = False) -> str:
         if self._catalogue.models is None or again:

@@ -80,6 +80,8 @@ SETTINGS = frozenset(
         "use_openai_api_key",
     }
 )
+# The SDK's classes of plain answers that are judged.
+JUDGED = frozenset({"ChatCompletion", "Completion", "CreateEmbeddingResponse"})
 # Arguments of the SDK's constructor that belong to the OpenAI platform and have no meaning towards vLLM.
 PLATFORM_ARGUMENTS = frozenset({"admin_api_key", "workload_identity", "provider", "data_residency"})
 
@@ -561,6 +563,35 @@ class Connected:
         return super()._process_response(  # type: ignore[misc]  # the SDK's
             response=response, retries_taken=tries - 1, **more
         )
+
+    def _process_response_data(self, *, data: object, cast_to: Any, response: Any) -> Any:
+        """Judge a plain answer of the SDK's own path before it makes its object of it."""
+        if getattr(cast_to, "__name__", None) in JUDGED:
+            # Loaded when first needed, as all that reads answers.
+            from vllm_connect.client.sdk_answers import check_whole, whole_form  # noqa: PLC0415
+
+            form = whole_form(cast_to, response)
+            if form is not None:
+                check_whole(self, form, response)
+        return super()._process_response_data(  # type: ignore[misc]  # the SDK's
+            data=data, cast_to=cast_to, response=response
+        )
+
+    def _in_shape(self, answer: Any, response: httpx2.Response, cast_to: Any) -> Any:
+        """Return the SDK's answer; raises what it is where it is not what was asked for."""
+        from vllm_connect.client.sdk_answers import check_shape  # noqa: PLC0415 - as above
+
+        check_shape(self, answer, response, cast_to)
+        return answer
+
+    @staticmethod
+    def _judging_class(stream_cls: Any) -> Any:
+        """Return the class of a stream that is judged at its end, in the place of the SDK's own."""
+        if stream_cls is None:
+            return None
+        from vllm_connect.client.sdk_answers import judging_class  # noqa: PLC0415 - as above
+
+        return judging_class(stream_cls)
 
     def _make_status_error(self, err_msg: str, *, body: object, response: Any) -> openai.APIStatusError:
         """Make the SDK's error for a status, with the server's words and what to do in its message."""

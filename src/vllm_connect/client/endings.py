@@ -87,7 +87,7 @@ def broken(
     """
     ending: Ending = next((ending for kind, ending in _ENDINGS if isinstance(error, kind)), "lost")
     attempt = replace(attempt, phase="answer", ending=ending, timer=getattr(error, "timer", None))
-    if type(error) is ServerUnreachable:
+    if type(error) is ServerUnreachable or isinstance(error, AnswerIncomplete):
         return as_incomplete(error.reason, attempt, partial)
     error.partial = partial  # type: ignore[attr-defined]  # all of them are ours
     return judged(error, attempt)
