@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vllm_connect.client.replies import ErrorInAnswer
 from vllm_connect.errors import (
     AnswerIncomplete,
     AnswerMalformed,
@@ -16,13 +17,23 @@ from vllm_connect.errors import (
     ServerUnreachable,
 )
 from vllm_connect.explain import printable
+from vllm_connect.facts import is_engine_dead, is_model_missing
 from vllm_connect.outcome import Attempt, Ending, judged
 from vllm_connect.outcome.completeness import unknown_reasons
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["NO_END_MARK", "broken", "error_text", "flag", "incomplete", "note_late_error", "unfinished"]
+__all__ = [
+    "NO_END_MARK",
+    "attempt_of_error",
+    "broken",
+    "error_text",
+    "flag",
+    "incomplete",
+    "note_late_error",
+    "unfinished",
+]
 
 log = logging.getLogger("vllm_connect")
 
@@ -91,6 +102,18 @@ def broken(
         return as_incomplete(error.reason, attempt, partial)
     error.partial = partial  # type: ignore[attr-defined]  # all of them are ours
     return judged(error, attempt)
+
+
+def attempt_of_error(error: ErrorInAnswer) -> Attempt:
+    """Return what is known of an attempt whose answer is an error of the server's."""
+    status, said = error.status, error_text(error.error)
+    return Attempt(
+        phase="answer",
+        status=status,
+        reading="error",
+        engine_is_dead=status is not None and is_engine_dead(status, said),
+        lacks_model=status is not None and is_model_missing(status, said),
+    )
 
 
 def error_text(said: object) -> str:

@@ -20,6 +20,7 @@ from openai.resources.chat import completions as sdk_chat_completions
 
 from vllm_connect.client.creating import NOT_TAKEN, acreated, as_page, created
 from vllm_connect.client.forms import ASYNC_MODELS, CHAT, COMPLETIONS, EMBEDDINGS, MODELS
+from vllm_connect.outcome import Attempt, judged
 
 __all__ = [
     "AsyncChat",
@@ -210,7 +211,7 @@ def named_model(served: list[Any], name: str, error: openai.NotFoundError) -> An
     names = [one.id for one in served]
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"It serves {', '.join(names) or 'no model'}."
-    raise openai.NotFoundError(
+    missing = openai.NotFoundError(
         f"Error code: 404 - The server does not serve a model {name!r}. {hint}",
         response=error.response,
         body={
@@ -219,4 +220,5 @@ def named_model(served: list[Any], name: str, error: openai.NotFoundError) -> An
             "param": "model",
             "code": 404,
         },
-    ) from None
+    )
+    raise judged(missing, Attempt(phase="complete", status=404, lacks_model=True)) from None

@@ -21,6 +21,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from vllm_connect.client.acquaintance import aaccepts, accepts
 from vllm_connect.client.endings import (
     NO_END_MARK,
+    attempt_of_error,
     broken,
     error_text,
     flag,
@@ -161,7 +162,7 @@ class _View:
 
     def error_within(self, error: ErrorInAnswer) -> openai.APIError:
         told = openai.APIError(error_text(error.error), request=self.response.request, body=error.error)
-        return judged(told, Attempt(phase="answer", status=error.status, reading="error"))
+        return judged(told, attempt_of_error(error))
 
     def incomplete(
         self, reason: str, attempt: Attempt, partial: Partial, body: object | None = None

@@ -12,7 +12,7 @@ import anyio
 import openai
 
 from vllm_connect.client.acquaintance import accepts
-from vllm_connect.client.endings import broken, error_text, flag, incomplete, unfinished
+from vllm_connect.client.endings import attempt_of_error, broken, error_text, flag, incomplete, unfinished
 from vllm_connect.client.lane import Prepared
 from vllm_connect.client.received import received_whole
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, reader
@@ -134,13 +134,13 @@ class Seen:
         In a plain call that was carried as one it is the error that the call would have got.
         """
         said = error.error
-        attempt = Attempt(phase="answer", status=error.status, reading="error")
         if self.prepared.carried is not None and error.status is not None:
             body = json.dumps({"error": said}).encode()
             response = self.client._client.http.Response(error.status, content=body, request=self.request())
-            as_plain: openai.APIStatusError = self.client._make_status_error_from_response(response)
-            return as_plain if getattr(as_plain, "attempt", None) is not None else judged(as_plain, attempt)
-        return judged(openai.APIError(error_text(said), request=self.request(), body=said), attempt)
+            as_plain: Exception = self.client._make_status_error_from_response(response)
+            return as_plain
+        told = openai.APIError(error_text(said), request=self.request(), body=said)
+        return judged(told, attempt_of_error(error))
 
     def invalid(
         self, reason: str, *, partial: Partial | None = None, delivered: bool = False
