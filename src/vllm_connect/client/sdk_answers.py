@@ -456,6 +456,12 @@ class JudgingStream(_Judging[T], openai.Stream[T]):
         if wrong is not None and not (self._may_be_whole() and accepts(self._client, wrong[0])):
             raise wrong[1]
 
+    def close(self) -> None:
+        """Close the stream: it ends there, without an error."""
+        with contextlib.suppress(ValueError):  # it is at work, in another thread
+            self._iterator.close()  # type: ignore[attr-defined]  # a generator
+        super().close()
+
 
 class AsyncJudgingStream(_Judging[T], openai.AsyncStream[T]):
     """The SDK's async stream, whose end is judged."""

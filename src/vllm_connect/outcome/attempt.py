@@ -7,7 +7,7 @@ from typing import Literal
 
 from vllm_connect.errors import Timer
 
-__all__ = ["Attempt", "Ending", "Reading"]
+__all__ = ["Attempt", "Ending", "Phase", "Reading"]
 
 # How far it got: nothing was sent; the request left; the head of an answer came; all of the answer came.
 Phase = Literal["connect", "sent", "answer", "complete"]

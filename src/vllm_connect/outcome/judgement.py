@@ -230,7 +230,7 @@ CASES: tuple[Case, ...] = (
         "ended after tokens",
         "a stream ended without `[DONE]`, or a choice with `abort`, `error` or no finish reason, after a part had "
         "reached the caller",
-        lambda attempt: attempt.delivered and attempt.reading == "sound" and _is_unfinished(attempt),
+        lambda attempt: attempt.delivered and _is_unfinished(attempt),
         outcome=Outcome.PARTIAL,
         again=Again.NEVER,
         blame=Blame.CRASH,

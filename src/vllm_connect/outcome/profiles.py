@@ -30,7 +30,7 @@ class Profile:
         has_reasons = bool(attempt.finish_reasons) and None not in attempt.finish_reasons
         if self.may_lack_end_mark and has_reasons:
             attempt = replace(attempt, has_end_mark=True)
-        if self.may_lack_finish_reason and attempt.has_end_mark:
+        if self.may_lack_finish_reason:
             reasons = tuple("stop" if reason is None else reason for reason in attempt.finish_reasons)
             attempt = replace(attempt, finish_reasons=reasons)
         return attempt
