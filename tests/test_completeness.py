@@ -374,7 +374,7 @@ def test_fewer_vectors_than_inputs(way: str, pooling: Simulator) -> None:
 
     error = run(WAYS[way], pooling.url, ask).error
     assert isinstance(error, InvalidAnswer)
-    assert "1 vectors for 2 inputs" in str(error)
+    assert "1 of 2 vectors" in str(error)
 
 
 @pytest.mark.parametrize("kind", ["blocking lane", "asyncio lane"])

@@ -86,7 +86,7 @@ def check_whole(client: Any, form: Form[Any], response: httpx2.Response) -> None
     if not form.may_lack(answer, view.asked):
         return
     if form.items != "choices":
-        raise view.invalid(f"it has {len(answer.data)} vectors for {view.asked} inputs")
+        raise view.invalid(f"it has {len(answer.data)} of {view.asked} vectors")
     reasons = tuple(reason_of(getattr(choice, "finish_reason", None)) for choice in answer.choices)
     attempt = Attempt(phase="complete", status=response.status_code, finish_reasons=reasons)
     partial = received_whole(answer, view.request_id)
