@@ -37,8 +37,14 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
     seen = Seen(client, prepared)
 
     async def attempt() -> Any:
-        await seen.asend()
-        return await _aconcluded(seen, AsyncLaneStream)
+        seen.sent = await seen.asending()
+        try:
+            return _answered(seen, AsyncLaneStream)
+        except AnswerIncomplete as error:
+            # A blocking client asks on its way which kind of server it is.
+            if not await aaccepts(client, error.attempt):
+                raise
+        return _answered(seen, AsyncLaneStream)
 
     try:
         return await client._client.conduct.arun(prepared.call, attempt)
@@ -56,7 +62,7 @@ def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     seen = Seen(client, prepared)
 
     def attempt() -> Any:
-        seen.send()
+        seen.sent = seen.sending()
         return _answered(seen, LaneStream)
 
     try:
@@ -81,16 +87,6 @@ def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
     if waits and isinstance(error, ServerUnreachable) and error.phase == "connect":
         return NOT_TAKEN
     raise seen.client._explained(error) from error.__cause__
-
-
-async def _aconcluded(seen: Seen, stream_class: Callable[..., Any]) -> Any:
-    """Return what the caller of an async client gets; a blocking one asks on its way who the server is."""
-    try:
-        return _answered(seen, stream_class)
-    except AnswerIncomplete as error:
-        if not await aaccepts(seen.client, error.attempt):
-            raise
-    return _answered(seen, stream_class)
 
 
 def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,23 +54,21 @@ class Seen:
         """The replica of this attempt, for people."""
         return str(self.prepared.call.member.endpoint)
 
-    def send(self) -> None:
+    def sending(self) -> Sent:
         """Make an attempt over our wire, in the place of an earlier one; raises what prevents an answer."""
         prepared = self.prepared
-        lane, call = prepared.lane, prepared.call
+        call = prepared.call
         self._request = self._response = None
-        self.sent = send(
-            lane.wire_at(call), call, prepared.way(), prepared.body, prepared.wanted, self.request
-        )
+        wire = prepared.lane.wire_at(call)
+        return send(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
 
-    async def asend(self) -> None:
+    def asending(self) -> Coroutine[Any, Any, Sent]:
         """Do the same for an async client."""
         prepared = self.prepared
-        lane, call = prepared.lane, prepared.call
+        call = prepared.call
         self._request = self._response = None
-        self.sent = await asend(
-            lane.wire_at(call), call, prepared.way(), prepared.body, prepared.wanted, self.request
-        )
+        wire = prepared.lane.wire_at(call)
+        return asend(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
 
     def request(self) -> httpx2.Request:
         """Return the request, with a mask in the place of the key."""
@@ -227,11 +225,11 @@ class Seen:
         return sent
 
     def _sent_again(self) -> Sent:
-        self.send()
+        self.sent = self.sending()
         return self.streaming()
 
     async def _asent_again(self) -> Sent:
-        await self.asend()
+        self.sent = await self.asending()
         return self.streaming()
 
     def heard(self) -> None:
