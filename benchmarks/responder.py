@@ -33,7 +33,8 @@ _ROUTES: Final = {
     b"GET /v1/models": answers.MODELS,
 }
 _DENSE: Final = answers.STREAM_HEAD + answers.DENSE + answers.STREAM_END
-_HELD_OPEN: Final = answers.STREAM_HEAD + answers.PACED[0]
+# The first chunk opens the message, the second brings the first token.
+_HELD_OPEN: Final = answers.STREAM_HEAD + answers.PACED[0] + answers.PACED[1]
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 # The model that is asked for says how a stream is served: at once; "held" open after its first chunk; or paced,
 # "paced-256" from when 256 are open.

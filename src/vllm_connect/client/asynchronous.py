@@ -115,6 +115,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             _strict_response_validation=_strict_response_validation,
         )
         self._keep_platform_variables_out(organization, project, default_headers)
+        self._tell_wires()
 
     def copy(
         self,
@@ -235,7 +236,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
         """Send a request that may lack its model; ask again where the server has another one by now."""
-        if self._wants_survey():
+        if self._replicas.only is None and self._wants_survey():
             await self._survey()
         if not self._lacks_model(options):
             return await self._sent(cast_to, options, call, **how)

@@ -305,6 +305,7 @@ class Connected:
         if self._needs_own_connections(inherited):
             self._client = self._make_sender(inherited.settings, inherited.credentials)
         self._take(inherited)
+        self._tell_wires()
 
     def __repr__(self) -> str:
         # Reports of a failed constructor print this object too.
@@ -434,7 +435,14 @@ class Connected:
 
     def _wants_survey(self) -> bool:
         """Whether some of several replicas are to be asked what they serve, before the next call."""
-        return self._replicas.only is None and self._replicas.survey.is_due(self._clock())
+        return self._replicas.survey.is_due(self._clock())
+
+    def _tell_wires(self) -> None:
+        """Let the wires know of other replicas, for which one that says nothing is given up."""
+        wires = self._client.wires
+        if wires is not None and self._replicas.only is None:
+            group, clock = self._replicas.group, self._clock
+            wires.has_alternative = lambda name: group.has_alternative(name, clock())
 
     def _surveyed(self, found: Mapping[str, tuple[ServedModel, ...] | None]) -> None:
         """Take note of what replicas serve; who does not serve the same as the others is passed over."""

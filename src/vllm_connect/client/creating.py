@@ -29,7 +29,7 @@ NOT_TAKEN: Any = object()
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
-    if client._wants_survey():
+    if client._replicas.only is None and client._wants_survey():
         await client._survey()
     prepared = _prepared(client, source, parameters, is_async=True)
     if prepared is None:
@@ -54,7 +54,7 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
-    if client._wants_survey():
+    if client._replicas.only is None and client._wants_survey():
         client._survey()
     prepared = _prepared(client, source, parameters, is_async=False)
     if prepared is None:

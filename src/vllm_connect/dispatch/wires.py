@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.request import getproxies
 
 from vllm_connect.dispatch.peer import judge_in_clear, judge_nothing
@@ -33,6 +33,8 @@ class Wires(Generic[W]):
     limits: Limits
     guards_key: bool
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    # Whether another replica could do what the one of this name is silent about.
+    has_alternative: Callable[[str], bool] = field(default=lambda _name: False, repr=False)
     _made: dict[tuple[object, ...], W | None] = field(default_factory=dict, repr=False)
 
     def to(self, endpoint: Endpoint) -> W | None:
@@ -56,4 +58,7 @@ class Wires(Generic[W]):
         if route.needs_sdk_transport:
             return None
         in_clear = self.guards_key and endpoint.scheme == "http"
-        return self.make(route, self.limits, judge_in_clear if in_clear else judge_nothing)
+        wire: Any = self.make(route, self.limits, judge_in_clear if in_clear else judge_nothing)
+        wire.has_alternative = lambda: self.has_alternative(str(endpoint))
+        made: W = wire
+        return made

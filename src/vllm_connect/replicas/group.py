@@ -132,6 +132,11 @@ class Group:
             replica.free_moves -= 1
             return True
 
+    def has_alternative(self, name: str, now: float) -> bool:
+        """Say whether a replica that says nothing may be given up for another, which is in good standing."""
+        with self._lock:
+            return any(other.health.is_in_good_standing(now) for other in self._others(name, ()))
+
     def exclude(self, name: str, reason: str, model: str | None = None) -> None:
         """Send a replica nothing more, or no call for this model, until it is readmitted; `reason` is shown."""
         with self._lock:
