@@ -9,7 +9,7 @@ import select
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from vllm_connect.settings import Limits, Timers
@@ -19,6 +19,8 @@ from vllm_connect.wire.failures import ConnectFailed, ConnectionLost, NoPlace, T
 from vllm_connect.wire.forks import forget_in_children
 from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, TAIL
 from vllm_connect.wire.opening import open_transport
+from vllm_connect.wire.probe import aprobe
+from vllm_connect.wire.pulse import PATIENCE, Pulse
 from vllm_connect.wire.request import Outgoing
 from vllm_connect.wire.route import Route
 from vllm_connect.wire.timing import Timing
@@ -32,7 +34,8 @@ SWEEP: Final = 0.1
 class AsyncWire:
     """Connections to one server: for every event loop a pool of its own.
 
-    `judge` is shown the address of each new connection before a byte is written, and may raise.
+    `judge` is shown the address of each new connection before a byte is written, and may raise. A server that is
+    silent for `patience` seconds is asked on the side whether it lives; see `Pulse`.
     """
 
     def __init__(
@@ -42,8 +45,10 @@ class AsyncWire:
         judge: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self.clock = clock
+        self.pulse = Pulse(patience)
         self.route = route
         self.limits = limits
         self.judge = judge
@@ -73,6 +78,8 @@ class AsyncWire:
             connection = await pool.take(timers, deadline, is_fresh=True)
             exchange = connection.begin(request, timers, deadline, wanted)
             await exchange.answered()
+        if self.pulse.is_unknown and exchange.answer is not None:
+            self.pulse.learn(exchange.answer.headers)
         return exchange
 
     async def aclose(self) -> None:
@@ -82,11 +89,21 @@ class AsyncWire:
         if pool is not None:
             await pool.aclose()
 
+    @property
+    def has_alternative(self) -> Callable[[], bool]:
+        """Tells whether another server could do the work; set by who knows of others."""
+        return self.pulse.has_alternative
+
+    @has_alternative.setter
+    def has_alternative(self, has_alternative: Callable[[], bool]) -> None:
+        self.pulse.has_alternative = has_alternative
+
     def forget(self) -> None:
         """Leave all connections to the process that this one was forked from."""
         _left_to_parents.append(self._pools)
         self._pools = {}
         self._last = None
+        self.pulse.forget()
 
     def _pool_of(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         pool = self._pools.get(loop)
@@ -94,7 +111,9 @@ class AsyncWire:
             for other in tuple(self._pools):  # in place: other threads, with loops of their own, do the same
                 if other.is_closed():
                     self._pools.pop(other, None)
-            pool = self._pools[loop] = _Pool(loop, self.clock, self.route, self.limits, self.judge)
+            pool = self._pools[loop] = _Pool(
+                loop, self.clock, self.route, self.limits, self.judge, pulse=self.pulse
+            )
         self._last = pool
         return pool
 
@@ -112,13 +131,15 @@ class _Pool:
         route: Route,
         limits: Limits,
         judge: Callable[[str], None],
+        *,
+        pulse: Pulse,
     ) -> None:
         self.loop = loop
         self.clock = clock
         self.limits = limits
         self._route = route
         self._judge = judge
-        self.sweep = _Sweep(loop, clock)
+        self.sweep = _Sweep(loop, clock, pulse, lambda asked_at: aprobe(route, judge, pulse, asked_at))
         self.idle: deque[_Connection] = self.sweep.idle
         self._in_use = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -146,7 +167,7 @@ class _Pool:
 
     async def _open(self, timers: Timers, deadline: float, now: float) -> _Connection:
         if self._until_loop_ends is None:
-            self._until_loop_ends = _closing(self.idle)
+            self._until_loop_ends = _closing(self.idle, self.sweep.asking)
             await anext(self._until_loop_ends)
         # An address that is written as a number is judged before anything happens: a proxy would hide it later.
         self._judge(self._route.endpoint.host)
@@ -212,8 +233,8 @@ class _Pool:
         await asyncio.sleep(0)  # the transports close their sockets in the loop's next turn
 
 
-async def _closing(idle: deque[_Connection]) -> AsyncGenerator[None]:
-    """Close idle connections when the loop ends, or when the client that kept them is dropped.
+async def _closing(idle: deque[_Connection], asking: set[asyncio.Task[None]]) -> AsyncGenerator[None]:
+    """Close idle connections and stop asking when the loop ends, or when the client that kept them is dropped.
 
     Every loop finishes its asynchronous generators before it closes, and finishes one that nobody holds any
     more: the only word of a loop's end that there is. A dropped client is closed by both at once, so that this
@@ -224,14 +245,26 @@ async def _closing(idle: deque[_Connection]) -> AsyncGenerator[None]:
     finally:
         while idle:
             idle.pop().abort()
+        for task in tuple(asking):
+            task.cancel()
 
 
 class _Sweep:
     """The one timer of a pool: looks at every exchange under way, and tidies idle connections."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        pulse: Pulse,
+        ask: Callable[[float], Coroutine[None, None, None]],
+    ) -> None:
         self._loop = loop
         self._clock = clock
+        self._pulse = pulse
+        self._ask = ask
+        # The question that is under way, which a loop would hold by a weak reference alone.
+        self.asking: set[asyncio.Task[None]] = set()
         self._next: asyncio.TimerHandle | None = None
         self._next_at = 0.0
         self.busy: set[AsyncExchange] = set()
@@ -257,15 +290,20 @@ class _Sweep:
         self._next = self._loop.call_later(at - now, _look, weakref.ref(self))
 
     def look(self) -> None:
-        now = self._clock()
+        now = silent_since = self._clock()
         self._next = None
         soonest = now + SWEEP
         for exchange in tuple(self.busy):
-            if exchange.check_timers(now):
+            if exchange.check_timers(now) or exchange.check_pulse(self._pulse):
                 exchange.tell()
                 exchange.close()
             else:
                 soonest = min(soonest, exchange.timing.earliest)
+                silent_since = min(silent_since, exchange.timing.silent_since)
+        if self._pulse.ask(silent_since, now):
+            question = self._loop.create_task(self._ask(now))
+            self.asking.add(question)
+            question.add_done_callback(self.asking.discard)
         idle = self.idle
         while idle and not idle[0].is_young(now):
             idle.popleft().abort()

@@ -21,6 +21,8 @@ from vllm_connect.wire.failures import ConnectFailed, ConnectionLost, NoPlace, T
 from vllm_connect.wire.forks import forget_in_children
 from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, TAIL
 from vllm_connect.wire.opening import open_socket
+from vllm_connect.wire.probe import probe
+from vllm_connect.wire.pulse import PATIENCE, Pulse
 from vllm_connect.wire.request import Outgoing
 from vllm_connect.wire.route import Route
 from vllm_connect.wire.timing import Timing
@@ -34,7 +36,8 @@ PIECE: Final = 64 * 1024
 class BlockingWire:
     """Connections to one server, for any number of threads.
 
-    `judge` is shown the address of each new connection before a byte is written, and may raise.
+    `judge` is shown the address of each new connection before a byte is written, and may raise. A server that is
+    silent for `patience` seconds is asked on the side whether it lives; see `Pulse`.
     """
 
     def __init__(
@@ -44,10 +47,12 @@ class BlockingWire:
         judge: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self.route = route
         self.limits = limits
         self.clock = clock
+        self.pulse = Pulse(patience)
         self._judge = judge
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
@@ -75,7 +80,22 @@ class BlockingWire:
             connection = self._take(timers, deadline, is_fresh=True)
             exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, self.clock()))
             exchange.ask(request)
+        if self.pulse.is_unknown and exchange.answer is not None:
+            self.pulse.learn(exchange.answer.headers)
         return exchange
+
+    def look(self, silent_since: float) -> None:
+        """Ask on the side whether the server lives, if it is time to."""
+        now = self.clock()
+        if self.pulse.ask(silent_since, now):
+            # In a thread of its own: the one that waits must hear its answer and keep its deadline meanwhile.
+            asking = threading.Thread(
+                target=probe, args=(self.route, self._judge, self.pulse, now, self.clock), daemon=True
+            )
+            try:
+                asking.start()
+            except RuntimeError:  # no more threads, or the interpreter is about to end
+                self.pulse.tell(now, "nothing")
 
     def _take(self, timers: Timers, deadline: float, *, is_fresh: bool = False) -> _Connection:
         now = self.clock()
@@ -142,9 +162,19 @@ class BlockingWire:
         self._is_closed = True
         _close_all(self._idle, self._busy)
 
+    @property
+    def has_alternative(self) -> Callable[[], bool]:
+        """Tells whether another server could do the work; set by who knows of others."""
+        return self.pulse.has_alternative
+
+    @has_alternative.setter
+    def has_alternative(self, has_alternative: Callable[[], bool]) -> None:
+        self.pulse.has_alternative = has_alternative
+
     def forget(self) -> None:
         """Leave all connections to the process that this one was forked from."""
         _close_all(self._idle, self._busy)  # this process's copies only; nothing is said to the server
+        self.pulse.forget()
         self._places = threading.BoundedSemaphore(self.limits.connections)
 
 
@@ -181,10 +211,11 @@ class _Connection:
 class BlockingExchange(Exchange):
     """An exchange whose reader waits in its own thread."""
 
-    __slots__ = ("_connection", "_wire")
+    __slots__ = ("_connection", "_look_at", "_wire")
 
     def __init__(self, wire: BlockingWire, connection: _Connection, wanted: Wanted, timing: Timing) -> None:
         super().__init__(connection.reader, wire.limits, wanted, timing)
+        self._look_at = timing.silent_since + wire.pulse.patience
         self._wire = wire
         self._connection: _Connection | None = connection
 
@@ -278,10 +309,10 @@ class BlockingExchange(Exchange):
             self.end()
             return
         try:
-            connection.sock.settimeout(self._remaining())
+            connection.sock.settimeout(self._remaining(self._look_at))
             data = connection.sock.recv(PIECE)
-        except (TimeoutError, BlockingIOError):
-            self._expire()
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            self._look()
             return
         except OSError as error:
             if self.has_begun or isinstance(error, ssl.SSLError):
@@ -299,9 +330,20 @@ class BlockingExchange(Exchange):
         if now >= self.timing.deadline and not self.is_done:
             self._expire()
 
-    def _remaining(self) -> float | None:
-        """Return the seconds until a timer runs out; 0 takes what is there already."""
-        remaining = self.timing.earliest - self._wire.clock()
+    def _look(self) -> None:
+        """After a silence: see which timer has run out, or whether the server was found gone."""
+        wire, silent_since = self._wire, self.timing.silent_since
+        if self.timing.earliest <= self._look_at or self.has_all_events:
+            self._expire()
+            return
+        if self.check_pulse(wire.pulse):
+            return
+        wire.look(silent_since)
+        self._look_at = wire.pulse.next_look(silent_since, wire.clock())
+
+    def _remaining(self, sooner: float = math.inf) -> float | None:
+        """Return the seconds until a timer runs out, or a moment is reached; 0 takes what is there already."""
+        remaining = min(self.timing.earliest, sooner) - self._wire.clock()
         if self.has_all_events:
             remaining = min(remaining, TAIL)
         return None if math.isinf(remaining) else max(remaining, 0.0)

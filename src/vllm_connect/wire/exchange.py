@@ -10,7 +10,15 @@ from vllm_connect.settings import Limits
 from vllm_connect.wire.answer import Answer, AnswerReader
 from vllm_connect.wire.coding import Decompression
 from vllm_connect.wire.events import EventDecoder, EventTooLarge
-from vllm_connect.wire.failures import AnswerCut, AnswerTooLarge, ConnectionLost, TimerExpired, WireFailure
+from vllm_connect.wire.failures import (
+    AnswerCut,
+    AnswerTooLarge,
+    ConnectionLost,
+    ServerGone,
+    TimerExpired,
+    WireFailure,
+)
+from vllm_connect.wire.pulse import Pulse
 from vllm_connect.wire.timing import Timing
 
 __all__ = ["END_MARK", "Exchange", "Wanted"]
@@ -138,6 +146,13 @@ class Exchange:
         if expired is not None:
             self.fail(TimerExpired(expired))
         return expired is not None
+
+    def check_pulse(self, pulse: Pulse) -> bool:
+        """Fail where the server was found gone since it was last heard here; return whether it was."""
+        if self.timing.silent_since > pulse.gone_before:
+            return False
+        self.fail(ServerGone(pulse.gone))
+        return True
 
     @property
     def has_begun(self) -> bool:

@@ -15,6 +15,7 @@ __all__ = [
     "ConnectionLost",
     "NoPlace",
     "PeerRefused",
+    "ServerGone",
     "TimerExpired",
     "WireFailure",
 ]
@@ -50,6 +51,10 @@ class NoPlace(WireFailure):
 
 class ConnectionLost(WireFailure):
     """The connection ended before the first byte of an answer."""
+
+
+class ServerGone(WireFailure):
+    """The server went silent and was then found gone; the text says what a question on the side has met."""
 
 
 class AnswerCut(WireFailure):

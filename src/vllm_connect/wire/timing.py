@@ -15,10 +15,10 @@ class Timing:
 
     `deadline` is the moment at which the whole call is over; `first` the one for the first token, and then for
     each next. What resets the token timers is `heard`: a data event of a stream, a byte of any other answer.
-    Comments, pings and dripped heads do not.
+    Comments, pings and dripped heads do not. `silent_since` is the moment of the last, or of the beginning.
     """
 
-    __slots__ = ("_between", "_is_first", "deadline", "due")
+    __slots__ = ("_between", "_is_first", "deadline", "due", "silent_since")
 
     def __init__(self, timers: Timers, deadline: float, now: float) -> None:
         self.deadline = deadline
@@ -27,14 +27,17 @@ class Timing:
         between = timers.between_tokens
         self._between = math.inf if between is None else between
         self._is_first = True
+        self.silent_since = now
 
     def heard(self, now: float) -> None:
         """Start the timer of the next token anew."""
+        self.silent_since = now
         self.due = now + self._between
         self._is_first = False
 
     def resume(self, now: float) -> None:
         """Start the timer of a next token anew after a time in which nobody listened."""
+        self.silent_since = now
         if not self._is_first:
             self.due = now + self._between
 
