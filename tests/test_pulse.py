@@ -58,7 +58,7 @@ class Heard(NamedTuple):
 
 
 def outgoing(ask: Ask) -> Outgoing:
-    body = b'{"model":"%b","prompt":"Once","max_tokens":12,"stream":%b}' % (
+    body = b'{"model":"%b","prompt":"Once","max_tokens":24,"stream":%b}' % (
         MODEL.encode(),
         b"true" if ask.wanted == "events" else b"false",
     )
@@ -259,11 +259,12 @@ def test_many_silent_calls(shell: str, server: Simulator) -> None:
 def test_flowing_tokens(shell: str) -> None:
     """A stream whose tokens come is left alone, though another call finds that nobody listens any more."""
     with Simulator(models=(MODEL,), own_process=True, token_delay=0.04) as server:
-        flowing = Ask("slow; factor=1; least=0.05", "events")
+        flowing = Ask("slow; factor=1; least=0.08", "events")
         heard = Caller(shell, way_to(server.url), patience=1)(
             flowing, Ask("no-answer"), first=Ask(), then=lambda: refuse_soon(server)
         )
     assert heard[0].failure is None
+    assert heard[0].seconds > heard[1].seconds
     assert isinstance(heard[1].failure, ServerGone)
 
 
@@ -335,6 +336,18 @@ def test_gateway(name: str, shell: str) -> None:
 
 
 @every_shell
+def test_proxy(shell: str) -> None:
+    """Nor through a proxy, whose own refusal it is."""
+    with Answering(b"server: uvicorn") as proxy:
+        route = route_to(
+            parse_endpoint("http://gpu1.test:8000"), None, {"HTTP_PROXY": proxy.url.removesuffix("/v1")}
+        )
+        (heard,) = Caller(shell, route)(Ask(), first=Ask())
+    assert route.proxy is not None
+    assert heard.failure is None
+
+
+@every_shell
 def test_not_known_yet(shell: str) -> None:
     """Nor does a refusal mean anything before an answer has told who is asked."""
     with Answering(b"server: uvicorn", knows=False) as server:
@@ -383,9 +396,9 @@ def test_nothing_left_on_asyncio(server: Simulator) -> None:
 
     async def use(end: str) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-        wire = AsyncWire(way_to(server.url), Limits(), lambda _: None, patience=PATIENCE)
+        wire = AsyncWire(way_to(server.url), Limits(), lambda _: None, patience=2 * PATIENCE)
         call = asyncio.create_task(wire.send(outgoing(Ask()), NO_TIMERS, time.monotonic() + 20, "whole"))
-        await asyncio.sleep(PATIENCE + 0.25)
+        await asyncio.sleep(2 * PATIENCE + 0.2)
         assert len(asyncio.all_tasks()) == 3
         if end == "its loop ends":
             return

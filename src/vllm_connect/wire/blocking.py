@@ -336,10 +336,10 @@ class BlockingExchange(Exchange):
         if self.timing.earliest <= self._look_at or self.has_all_events:
             self._expire()
             return
-        if self.check_pulse(wire.pulse):
-            return
         wire.look(silent_since)
         self._look_at = wire.pulse.next_look(silent_since, wire.clock())
+        # Only now: the answer may have come before the next look was set.
+        self.check_pulse(wire.pulse)
 
     def _remaining(self, sooner: float = math.inf) -> float | None:
         """Return the seconds until a timer runs out, or a moment is reached; 0 takes what is there already."""

@@ -28,7 +28,7 @@ def probe(
     try:
         finding = _found(_asked(route, judge, clock, clock() + pulse.within), pulse)
     except Exception as error:  # noqa: BLE001 - whatever it is: most of it is no word of the server
-        finding = _met(error, route)
+        finding = _met(error)
     pulse.tell(asked_at, finding)
 
 
@@ -39,7 +39,7 @@ async def aprobe(route: Route, judge: Judge, pulse: Pulse, asked_at: float) -> N
         async with asyncio.timeout(pulse.within):
             finding = _found(await _aasked(route, judge), pulse)
     except Exception as error:  # noqa: BLE001 - as above
-        finding = _met(error, route)
+        finding = _met(error)
     finally:
         pulse.tell(asked_at, finding)
 
@@ -121,11 +121,9 @@ def _found(reader: AnswerReader, pulse: Pulse) -> Finding:
     return "alive"
 
 
-def _met(error: Exception, route: Route) -> Finding:
-    """What a failure says: a refusal through a proxy is the proxy's."""
+def _met(error: Exception) -> Finding:
+    """What a failure says: of a proxy's own, which come by other names, nothing."""
     if isinstance(error, TimeoutError):
         return "unanswered"
     # A unix socket that was removed is refused by its name.
-    if isinstance(error, ConnectionRefusedError | FileNotFoundError) and route.proxy is None:
-        return "refused"
-    return "nothing"
+    return "refused" if isinstance(error, ConnectionRefusedError | FileNotFoundError) else "nothing"

@@ -95,21 +95,21 @@ class Pulse:
 
     def tell(self, asked_at: float, finding: Finding) -> None:
         """Take note of what the question of this moment met."""
-        with self._lock:
-            if asked_at != self._asked_at:
-                return
-            self._under_way_until = -math.inf
-            left_at: float | None = asked_at
-            if finding == "unanswered":
-                left_at, self._unanswered_at = self._unanswered_at, asked_at
-            else:
-                self._unanswered_at = None
-        if not self._is_direct or finding not in GONE or left_at is None:
+        if asked_at != self._asked_at:
             return
-        if finding == "unanswered" and not self.has_alternative():
-            return
-        self.gone = GONE[finding]
-        self.gone_before = left_at - LEFT * self._interval
+        left_at: float | None = asked_at
+        if finding == "unanswered":
+            left_at, self._unanswered_at = self._unanswered_at, asked_at
+        else:
+            self._unanswered_at = None
+        if finding in GONE and left_at is not None and self._is_believed(finding):
+            self.gone = GONE[finding]
+            self.gone_before = left_at - LEFT * self._interval
+        # Last: who finds nothing under way must find what was met.
+        self._under_way_until = -math.inf
+
+    def _is_believed(self, finding: Finding) -> bool:
+        return bool(self._is_direct) and (finding != "unanswered" or self.has_alternative())
 
     def next_look(self, silent_since: float, now: float) -> float:
         """The moment at which an exchange that stays silent has to look again."""
