@@ -47,7 +47,8 @@ def by_sdk(client: Any) -> Any:
 def said(answer: Any) -> str:
     if isinstance(answer, list):
         return "".join(choice.delta.content or "" for chunk in answer for choice in chunk.choices)
-    return str(answer.choices[0].message.content)
+    whole = answer.parse() if hasattr(answer, "parse") else answer
+    return str(whole.choices[0].message.content)
 
 
 WAYS = (plain, stream, by_sdk)
@@ -82,15 +83,38 @@ def test_moves_on(caller: Caller, way: Callable[[Any], Any], fault: str, pair: A
     assert asked(other, "/chat/completions") + asked(other, "/responses") == 4
 
 
-@pytest.mark.parametrize("caller", ["blocking", "asyncio"], indirect=True)
-@pytest.mark.parametrize("way", [plain, stream])
+def raw(client: Any) -> Any:
+    return client.chat.completions.with_raw_response.create(model=MODEL, messages=MESSAGES, max_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("caller", "way"),
+    [
+        *((kind, way) for kind in ("blocking", "asyncio") for way in (plain, stream, raw, by_sdk)),
+        *(("trio", way) for way in (plain, by_sdk)),
+    ],
+    indirect=["caller"],
+)
 def test_no_answer_is_asked_for_elsewhere(caller: Caller, way: Callable[[Any], Any], pair: Any) -> None:
     """A page in the place of an answer, which the same server would send again, is asked for once at another."""
     one, other = pair
-    one.faults.turn_on("html", path="/v1/chat/*")
+    for path in ("/v1/chat/*", "/v1/responses"):
+        one.faults.turn_on("html", path=path)
     for _ in range(4):
         assert caller.run(way, base_url=[one.url, other.url], api_key=KEY)
-    assert asked(other) == 4
+    assert asked(other) + asked(other, "/responses") == 4
+
+
+def test_raw_response_that_is_no_answer(pair: Any) -> None:
+    """Where no other replica helps, the response itself is given, and `parse` says what is wrong with it."""
+    for simulator in pair:
+        simulator.faults.turn_on("html", path="/v1/chat/*")
+    with OpenAI(base_url=[one.url for one in pair], api_key=KEY) as client:
+        response = raw(client)
+        assert "<html" in response.text.lower()
+        with pytest.raises(openai.APIResponseValidationError):
+            response.parse()
+    assert sum(asked(simulator) for simulator in pair) == 2
 
 
 @every_kind
@@ -102,6 +126,7 @@ def test_away(caller: Caller, way: Callable[[Any], Any], pair: Any) -> None:
 
 
 BROKEN_OFF: Any = [
+    (raw, "finish-abort", {}),
     (plain, "finish-abort", {}),
     (plain, "finish-null", {}),
     (plain, "chunks-cut", {}),

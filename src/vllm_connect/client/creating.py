@@ -86,6 +86,9 @@ def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
     waits = seen.prepared.call.timers.ready > 0
     if waits and isinstance(error, ServerUnreachable) and error.phase == "connect":
         return NOT_TAKEN
+    if seen.prepared.is_raw and seen.has_answer and seen.prepared.wanted != "events":
+        # Whoever asks for the response itself is told by `parse()` what is wrong with its contents.
+        return LaneResponse(seen, partial(_whole, seen), stream=False, stream_cls=LaneStream)
     raise seen.client._explained(error) from error.__cause__
 
 
@@ -102,9 +105,12 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
         parse: Callable[[], Any] = partial(stream_class, seen, reader(prepared.answer))
     else:
         parse = partial(_whole, seen)
-    if prepared.is_raw:
-        return LaneResponse(seen, parse, stream=prepared.wanted == "events", stream_cls=stream_class)  # type: ignore[arg-type]  # a class
-    return parse()
+    if not prepared.is_raw:
+        return parse()
+    response = LaneResponse(seen, parse, stream=prepared.wanted == "events", stream_cls=stream_class)  # type: ignore[arg-type]  # a class
+    if prepared.wanted != "events":
+        response.parse()  # now: what is no answer is asked for once more, or elsewhere
+    return response
 
 
 def _assembled(carried: tuple[Prepared, Iterable[bytes]]) -> Any:

@@ -58,7 +58,7 @@ class Seen:
         """Make an attempt over our wire, in the place of an earlier one; raises what prevents an answer."""
         prepared = self.prepared
         call = prepared.call
-        self._request = self._response = None
+        self.sent = self._request = self._response = None
         wire = prepared.lane.wire_at(call)
         return send(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
 
@@ -66,7 +66,7 @@ class Seen:
         """Do the same for an async client."""
         prepared = self.prepared
         call = prepared.call
-        self._request = self._response = None
+        self.sent = self._request = self._response = None
         wire = prepared.lane.wire_at(call)
         return asend(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
 
@@ -78,6 +78,11 @@ class Seen:
                 self.client._client.http, prepared.url_there(), prepared.way(), prepared.body
             )
         return self._request
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the last attempt was answered with a success, whatever its contents are."""
+        return self.sent is not None and self.sent.exchange.answer.status < FIRST_REDIRECT
 
     def response(self) -> httpx2.Response:
         """Return the response; the body of a stream is what is still to come of it."""
