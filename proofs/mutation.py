@@ -260,7 +260,18 @@ def run_tests(layer: str, mutant: Mutant | None = None, first: int = 0, *, is_sh
         deadline=None,
     )
     hypothesis.settings.load_profile("mutation")
-    arguments = ["-x", "-q", "--noconftest", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider", TESTS[layer]]
+    arguments = [
+        "-x",
+        "-q",
+        "--noconftest",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        TESTS[layer],
+    ]
     # pytest would have its word in modules that are imported before it.
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     arguments += ["-k", " and ".join(f"not {name}" for name in LEFT_OUT)]
@@ -290,7 +301,9 @@ def import_the_rest() -> None:
     os.chdir(ROOT)
     for name in ("hypothesis.strategies", "openai", "vllm_connect.settings", "vllm_connect.facts"):
         importlib.import_module(name)
-    changed = [name for name in sys.modules if name.startswith(tuple(f"vllm_connect.{layer}" for layer in TESTS))]
+    changed = [
+        name for name in sys.modules if name.startswith(tuple(f"vllm_connect.{layer}" for layer in TESTS))
+    ]
     if changed:
         raise RuntimeError(f"{changed} are imported before they are changed")
 
@@ -335,7 +348,9 @@ def tell(everyone: Sequence[Mutant], survivors: Sequence[Mutant], seconds: float
         if of_layer:
             print(f"{layer}: {1 - len(alive) / len(of_layer):.1%} of {len(of_layer)} mutants were noticed")
     score = 1 - len(survivors) / len(everyone)
-    print(f"{score:.1%} of {len(everyone)} mutants in {seconds:.0f} s; at least {LOWEST_SCORE:.0%} are asked for")
+    print(
+        f"{score:.1%} of {len(everyone)} mutants in {seconds:.0f} s; at least {LOWEST_SCORE:.0%} are asked for"
+    )
     return 0 if score >= LOWEST_SCORE else 1
 
 
