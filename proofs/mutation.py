@@ -96,9 +96,6 @@ class Mutant:
         return f"{self.number:4} {self.path}:{self.line}  {self.before}  ->  {self.after}"
 
 
-Change = tuple[ast.AST, Callable[[], None]]
-
-
 def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST, Callable[[], None]]]:
     """Every place that can be changed: the node that shows it, what stands there then, and the change itself."""
     for node, put in places(tree):
@@ -136,7 +133,7 @@ def is_behaviour(node: ast.AST) -> bool:
     return not any(isinstance(target, ast.Name) and target.id in NOT_BEHAVIOUR for target in targets)
 
 
-def variants(node: ast.AST) -> Iterator[ast.AST]:
+def variants(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  (a table: what is there, what may be instead)
     """What may stand in the place of a node."""
     match node:
         case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
@@ -182,6 +179,7 @@ def replaced(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def is_none(node: ast.AST) -> bool:
+    """Whether it is None already."""
     return isinstance(node, ast.Constant) and node.value is None
 
 
@@ -242,7 +240,7 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec
 
     def exec_module(self, module: types.ModuleType) -> None:
-        exec(self._code, module.__dict__)
+        exec(self._code, module.__dict__)  # noqa: S102  (our own source, changed)
 
 
 def run_tests(layer: str, mutant: Mutant | None = None, first: int = 0, *, is_shown: bool = False) -> int:
