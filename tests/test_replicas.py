@@ -827,12 +827,12 @@ def test_a_key_costs_little_however_large_the_body_is() -> None:
     for content in huge:
         taken = []
         for _ in range(3):
-            begun = time.perf_counter()
+            begun = time.thread_time()
             assert prefix_key({"messages": [{"role": "user", "content": content}]})
             assert prefix_key({"prompt": ["Once", content], "model": content})
             prefix_key({"prompt": content})
-            taken.append(time.perf_counter() - begun)
-        assert min(taken) < 0.03
+            taken.append(time.thread_time() - begun)
+        assert min(taken) < 0.05
 
 
 def test_every_blame_is_dealt_with() -> None:
