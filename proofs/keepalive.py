@@ -26,7 +26,7 @@ VLLM_KEEP_ALIVE = 5.0
 AROUND = 0.03
 MODEL = "sim-model"
 # Connections side by side: each waits most of its time.
-WORKERS = {"asyncio": 500, "blocking": 250}
+WORKERS = 500
 
 
 @dataclass
@@ -112,7 +112,7 @@ RUNS = {"blocking": run_blocking, "asyncio": run_asyncio}
 def course_of(shell: str, limit: float, calls: int, chance: random.Random) -> Course:
     """Run one course against a server of its own."""
     course = Course(shell, limit, calls)
-    workers = min(WORKERS[shell], calls)
+    workers = min(WORKERS, calls)
     all_gaps = gaps(limit, calls, chance)
     plans = [all_gaps[worker::workers] for worker in range(workers)]
     with Simulator(models=(MODEL,), keep_alive=limit, own_process=True) as server:
