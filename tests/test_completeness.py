@@ -15,9 +15,14 @@ import anyio
 import openai
 import pytest
 
+from tests.corpus.exchanges import Exchange, recorded
 from tests.gateway import gateway
+from tests.sdk_reading import difference
 from vllm_connect import AnswerIncomplete, AsyncOpenAI, InvalidAnswer, OpenAI, Timeouts
+from vllm_connect.client import replies
+from vllm_connect.client.received import Received
 from vllm_connect.outcome import unknown_finish_reasons
+from vllm_connect.outcome.completeness import asked_items
 from vllm_connect.simulator import Reply, Simulator
 
 MODEL = "sim-model"
@@ -386,6 +391,34 @@ def test_long_calls(kind: str, fault: str, server: Simulator) -> None:
     assert got.error.outcome == "PARTIAL"
     assert got.error.partial is not None
     assert got.error.partial.text
+
+
+# -- what real vLLM says
+
+
+RECORDED = [exchange for exchange in recorded() if exchange.form.startswith(("CHAT", "COMPLETION"))]
+
+
+@pytest.mark.parametrize("exchange", RECORDED, ids=lambda exchange: exchange.name)
+def test_recorded_answers_are_whole(exchange: Exchange) -> None:
+    """What a real vLLM answers is whole, and no chunk is another one for having been taken note of."""
+    form: Any = getattr(replies, exchange.form)
+    asked_for = asked_items(exchange.request or {})
+    if not exchange.form.endswith("CHUNK"):
+        assert not form.may_lack(replies.reader(form)(exchange.bodies[0]), asked_for)
+        return
+    read = replies.reader(form, settles=form is not replies.CHAT_CHUNK)
+    account = Received()
+    note = account.note_chat if form is replies.CHAT_CHUNK else account.note_completion
+    assert not account.has_finished(asked_for)
+    for body in exchange.bodies:
+        chunk = read(body)
+        assert not note(chunk)
+        assert difference(chunk, replies.reader(form)(body)) is None
+    assert account.has_finished(asked_for)
+    for call in account.partial().tool_calls:
+        assert call.name
+        assert isinstance(json.loads(call.arguments), dict)
 
 
 # -- what is not text

@@ -15,7 +15,7 @@ from vllm_connect.client.assembly import Assembly
 from vllm_connect.client.forms import Source, is_untouched
 from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
-from vllm_connect.client.replies import reader
+from vllm_connect.client.replies import CHAT_CHUNK, reader
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
 from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
@@ -102,7 +102,9 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
         raise refusal
     if prepared.wanted == "events":
         seen.streaming()
-        parse: Callable[[], Any] = partial(stream_class, seen, reader(prepared.answer))
+        # Of a chat's chunks the stream takes note one by one, and settles them on the way.
+        read = reader(prepared.answer, settles=prepared.answer is not CHAT_CHUNK)
+        parse: Callable[[], Any] = partial(stream_class, seen, read)
     else:
         parse = partial(_whole, seen)
     if not prepared.is_raw:

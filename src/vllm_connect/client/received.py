@@ -123,8 +123,11 @@ class Received:
 
     # Once per token: what both have in common stands in both, for a call costs a tenth of the whole.
 
-    def note_chat(self, chunk: Any) -> bool:
-        """Take a chunk of a chat; return whether the server broke a choice off with it."""
+    def note_chat(self, chunk: Any) -> bool:  # noqa: C901 - as above
+        """Take a chunk of a chat; return whether the server broke a choice off with it.
+
+        Unknown fields count as not set afterwards, as the SDK has it: a reader need not have settled that.
+        """
         is_off = False
         for choice in chunk.choices:
             try:
@@ -138,9 +141,14 @@ class Received:
                     one.text.write(content)
                 if not content or delta.tool_calls or delta.__pydantic_extra__:
                     one.note_delta(delta)
+                    for name in delta.__pydantic_extra__ or ():
+                        delta.__pydantic_fields_set__.discard(name)
                 extra = choice.__pydantic_extra__
-                if extra and extra.get("token_ids"):
-                    one.note_ids(extra["token_ids"])
+                if extra:
+                    for name in extra:
+                        choice.__pydantic_fields_set__.discard(name)
+                    if extra.get("token_ids"):
+                        one.note_ids(extra["token_ids"])
                 if choice.finish_reason:
                     is_off |= one.note_finish(choice.finish_reason)
             except (AttributeError, TypeError):

@@ -288,11 +288,12 @@ _N, _I = b"NI"
 
 
 @cache
-def reader(form: Form[M]) -> Callable[[bytes], M]:
+def reader(form: Form[M], *, settles: bool = True) -> Callable[[bytes], M]:
     """Return the function that reads the bytes of an answer of this form.
 
     It raises `ErrorInAnswer` or `NotAnAnswer`. Made at its first use, in some milliseconds; each later call of
-    `reader` gives the same one, to be kept where it is called per chunk.
+    `reader` gives the same one, to be kept where it is called per chunk. Without `settles` the unknown fields of
+    choices and deltas still count as set, for who walks through them anyhow (`settled`).
     """
     if form.read_as is None or form.settle is None:
         return lambda body: _construct(form, body)
@@ -312,7 +313,8 @@ def reader(form: Form[M]) -> Callable[[bytes], M]:
             ):
                 for name in extra:
                     answer.__pydantic_fields_set__.discard(name)
-                settle(answer)
+                if settles:
+                    settle(answer)
                 return answer  # type: ignore[no-any-return]  # of the form's kind now
         except ValueError:  # pydantic's too, and that of packed numbers that do not come out even
             pass

@@ -90,12 +90,6 @@ class _LaneStream:
         self._begin_account()
         return True
 
-    def _look(self) -> None:
-        """Look now and then at how much is kept."""
-        self._reads += 1
-        if self._reads % READS_BETWEEN_LOOKS == 0:
-            self._received.bound(MOST_KEPT)
-
     # -- the end
 
     @property
@@ -156,8 +150,8 @@ class _LaneStream:
 
     def _stop(self) -> None:
         self._is_over = True
-        self._unread.clear()
         self._exchange.close()
+        self._unread.clear()
 
     def _leave(self) -> None:
         """Stop at the caller's wish, which is no error."""
@@ -179,10 +173,13 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
         return self
 
     def __next__(self) -> Any:
-        while not self._is_over:
-            if not self._unread and not self._more():
+        while True:
+            unread = self._unread
+            if not unread and not self._more():
+                if self._is_over:
+                    raise StopIteration
                 continue
-            payload = self._unread.popleft()
+            payload = unread.popleft()
             if payload == END_MARK:
                 self._end(has_end_mark=True)
                 continue
@@ -195,11 +192,14 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
                 self._fail(self._broken_off())
             elif self._delivered or not self._is_held(chunk, payload):
                 return chunk
-        raise StopIteration
 
     def _more(self) -> bool:
         """Wait for something unread; False where the stream came to its end, or begins anew."""
-        self._look()
+        if self._is_over:
+            return False
+        self._reads = reads = self._reads + 1
+        if reads % READS_BETWEEN_LOOKS == 0:
+            self._received.bound(MOST_KEPT)
         before = sys.exc_info()[1]
         try:
             if self._exchange.more():
@@ -238,9 +238,9 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
 
     def _finish(self) -> None:
         self._is_over = True
-        self._unread.clear()
         self._seen.finished()
         self._exchange.settle()
+        self._unread.clear()  # what came behind the end meanwhile
 
     def close(self) -> None:
         """Close the stream; what the server still does for it ends."""
@@ -254,10 +254,13 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
         return self
 
     async def __anext__(self) -> Any:
-        while not self._is_over:
-            if not self._unread and not await self._more():
+        while True:
+            unread = self._unread
+            if not unread and not await self._more():
+                if self._is_over:
+                    raise StopAsyncIteration
                 continue
-            payload = self._unread.popleft()
+            payload = unread.popleft()
             if payload == END_MARK:
                 await self._end(has_end_mark=True)
                 continue
@@ -270,11 +273,14 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
                 await self._fail(self._broken_off())
             elif self._delivered or not self._is_held(chunk, payload):
                 return chunk
-        raise StopAsyncIteration
 
     async def _more(self) -> bool:
         """Wait for something unread; False where the stream came to its end, or begins anew."""
-        self._look()
+        if self._is_over:
+            return False
+        self._reads = reads = self._reads + 1
+        if reads % READS_BETWEEN_LOOKS == 0:
+            self._received.bound(MOST_KEPT)
         before = sys.exc_info()[1]
         try:
             if await self._exchange.more():
@@ -313,9 +319,9 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
 
     async def _finish(self) -> None:
         self._is_over = True
-        self._unread.clear()
         self._seen.finished()
         await self._exchange.settle()
+        self._unread.clear()  # what came behind the end meanwhile
 
     async def close(self) -> None:
         """Close the stream; what the server still does for it ends."""

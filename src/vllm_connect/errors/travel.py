@@ -94,11 +94,18 @@ def _pack_request(request: Any) -> _Request:
 
 def _pack_response(response: Any) -> _Response:
     headers = (
-        (name, MASK if name.lower() == b"set-cookie" else value)
+        (name, _shown(name.lower(), value))
         for name, value in response.headers.raw
         if name.lower() not in FRAMING
     )
     return _Response(type(response), response.status_code, tuple(headers), _content(response)[:MOST_BODY])
+
+
+def _shown(name: bytes, value: bytes) -> bytes:
+    """Return the value of a response's header: no cookie, and no query of a redirect, which may be the request's."""
+    if name == b"set-cookie":
+        return MASK
+    return value.partition(b"?")[0] if name == b"location" else value
 
 
 def _content(message: Any) -> bytes:
