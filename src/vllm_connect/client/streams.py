@@ -239,8 +239,10 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
     def _finish(self) -> None:
         self._is_over = True
         self._seen.finished()
-        self._exchange.settle()
-        self._unread.clear()  # what came behind the end meanwhile
+        try:
+            self._exchange.settle()
+        finally:
+            self._unread.clear()  # what came behind the end meanwhile
 
     def close(self) -> None:
         """Close the stream; what the server still does for it ends."""
@@ -320,8 +322,10 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
     async def _finish(self) -> None:
         self._is_over = True
         self._seen.finished()
-        await self._exchange.settle()
-        self._unread.clear()  # what came behind the end meanwhile
+        try:
+            await self._exchange.settle()
+        finally:
+            self._unread.clear()  # what came behind the end meanwhile
 
     async def close(self) -> None:
         """Close the stream; what the server still does for it ends."""
