@@ -442,7 +442,7 @@ class Connected:
         wires = self._client.wires
         if wires is not None and self._replicas.only is None:
             group, clock = self._replicas.group, self._clock
-            wires.has_alternative = lambda name: group.has_alternative(name, clock())
+            wires.others.can_do_for = lambda name: group.has_alternative(name, clock())
 
     def _surveyed(self, found: Mapping[str, tuple[ServedModel, ...] | None]) -> None:
         """Take note of what replicas serve; who does not serve the same as the others is passed over."""

@@ -23,7 +23,7 @@ from vllm_connect.errors import (
     KeyRefused,
     ServerUnreachable,
 )
-from vllm_connect.outcome import Attempt, judged
+from vllm_connect.outcome import Attempt, Ending, judged
 from vllm_connect.wire import failures as wire
 from vllm_connect.wire.proxy import ProxyFailed
 
@@ -149,7 +149,8 @@ def _unreachable(error: Exception, phase: Phase, *, request: httpx2.Request, cal
         return judged(
             unreachable, Attempt(phase="connect", ending="failed", mends_itself=reason in MENDS_ITSELF)
         )
-    return judged(unreachable, Attempt(phase="sent", ending="lost"))
+    ending: Ending = "gone" if isinstance(error, wire.ServerGone) else "lost"
+    return judged(unreachable, Attempt(phase="sent", ending=ending))
 
 
 def wire_failure(

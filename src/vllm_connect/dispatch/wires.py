@@ -20,6 +20,13 @@ W = TypeVar("W")
 Judge = Callable[[str], None]
 
 
+class Others:
+    """Knows whether another replica could do what the one of a name is silent about; by itself, that none could."""
+
+    def __init__(self) -> None:
+        self.can_do_for: Callable[[str], bool] = lambda _name: False
+
+
 @dataclass
 class Wires(Generic[W]):
     """Gives the wire to a server, or None where only the SDK's transport goes that way.
@@ -33,8 +40,7 @@ class Wires(Generic[W]):
     limits: Limits
     guards_key: bool
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    # Whether another replica could do what the one of this name is silent about.
-    has_alternative: Callable[[str], bool] = field(default=lambda _name: False, repr=False)
+    others: Others = field(default_factory=Others, repr=False)
     _made: dict[tuple[object, ...], W | None] = field(default_factory=dict, repr=False)
 
     def to(self, endpoint: Endpoint) -> W | None:
@@ -59,6 +65,7 @@ class Wires(Generic[W]):
             return None
         in_clear = self.guards_key and endpoint.scheme == "http"
         wire: Any = self.make(route, self.limits, judge_in_clear if in_clear else judge_nothing)
-        wire.has_alternative = lambda: self.has_alternative(str(endpoint))
+        others, name = self.others, str(endpoint)  # not this object, which would hold itself by its wires
+        wire.has_alternative = lambda: others.can_do_for(name)
         made: W = wire
         return made
