@@ -29,6 +29,7 @@ from vllm_connect.wire.timing import Timing
 
 __all__ = ["BlockingExchange", "BlockingWire"]
 
+MILLISECONDS: Final = 1000.0
 # What one read takes at most.
 PIECE: Final = 64 * 1024
 
@@ -186,10 +187,20 @@ def _close_all(idle: deque[_Connection], busy: set[_Connection]) -> None:
 
 
 class _Connection:
-    __slots__ = ("is_used", "kept_since", "reader", "sock")
+    """A socket; `arrival` waits for what comes of a plain one, which then never blocks: a timeout costs no call.
+
+    TLS reads ahead, so that its socket may be silent with an answer at hand: there the socket has a timeout.
+    """
+
+    __slots__ = ("arrival", "is_used", "kept_since", "reader", "sock")
 
     def __init__(self, sock: socket.socket, reader: AnswerReader) -> None:
         self.sock = sock
+        self.arrival: select.poll | None = None
+        if not isinstance(sock, ssl.SSLSocket):
+            sock.setblocking(False)
+            self.arrival = select.poll()
+            self.arrival.register(sock.fileno(), select.POLLIN)
         self.reader = reader
         self.is_used = False
         self.kept_since = 0.0
@@ -283,11 +294,19 @@ class BlockingExchange(Exchange):
     def _write(self, request: Outgoing) -> None:
         assert self._connection is not None
         sock = self._connection.sock
+        has_left = 0
         try:
+            if self._connection.arrival is not None:
+                with contextlib.suppress(BlockingIOError):
+                    has_left = sock.send(request.encode())
+                if has_left == request.size and request.more is None:
+                    return
             sock.settimeout(self._remaining())
-            sock.sendall(request.encode())
+            sock.sendall(request.encode()[has_left:])
             if request.more is not None:
                 self._write_rest(sock, request)
+            if self._connection.arrival is not None:
+                sock.setblocking(False)
         except TimeoutError:
             self._expire()
         except (BrokenPipeError, ConnectionResetError):
@@ -308,8 +327,13 @@ class BlockingExchange(Exchange):
         if connection is None:
             self.end()
             return
+        remaining = self._remaining(self._look_at)
         try:
-            connection.sock.settimeout(self._remaining(self._look_at))
+            if connection.arrival is None:
+                connection.sock.settimeout(remaining)
+            elif not connection.arrival.poll(None if remaining is None else remaining * MILLISECONDS):
+                self._look()
+                return
             data = connection.sock.recv(PIECE)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             self._look()

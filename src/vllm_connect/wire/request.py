@@ -77,10 +77,11 @@ class Head:
 class Outgoing:
     """A request about to leave. Nothing shows its key, and no variable holds the bytes that do.
 
-    `more` is a body that is not there as a whole: its pieces follow `body`, `is_chunked` says how.
+    `more` is a body that is not there as a whole: its pieces follow `body`, `is_chunked` says how. `size` is that of
+    what was encoded.
     """
 
-    __slots__ = ("__key", "body", "head", "is_chunked", "more", "retries")
+    __slots__ = ("__key", "body", "head", "is_chunked", "more", "retries", "size")
 
     def __init__(  # noqa: PLR0917 - made once per try, and arguments by name cost
         self,
@@ -97,10 +98,13 @@ class Outgoing:
         self.body = body
         self.more = more
         self.is_chunked = is_chunked
+        self.size = 0
 
     def encode(self) -> bytes:
         """Return what is written at once."""
-        return self.head.encode(self.__key, self.retries, self.body)
+        encoded = self.head.encode(self.__key, self.retries, self.body)
+        self.size = len(encoded)
+        return encoded
 
     def framed(self, piece: bytes) -> bytes:
         """Return a further piece of the body as it is written."""
