@@ -271,7 +271,7 @@ def test_reasons_of_exclusion() -> None:
         plain(client)
         states = {state.name: state for state in client.server.replicas()}
     assert (states[good.url].state, states[good.url].served) == ("serving", 1)
-    assert f"not {MODEL}" in states[other.url].reason
+    assert f"not asked for {MODEL}" in states[other.url].reason
 
 
 def test_model_that_moved(pair: Any) -> None:
@@ -405,5 +405,5 @@ def test_info_command(pair: Any) -> None:
     with Simulator(models=("llama",)) as other:
         told = run("info", f"{first.url},{other.url},{NOBODY}", VLLM_API_KEY=KEY)
     assert told.returncode == 0
-    for part in (first.url, "serving", f"not {MODEL}", "away", "connection refused"):
+    for part in (first.url, "serving", f"not asked for {MODEL}", "away", "connection refused"):
         assert part in told.stdout

@@ -53,7 +53,7 @@ class _Replica:
     state: str
     reason: str
     version: str | None
-    models: str
+    models: tuple[str, ...]
     running: float | None
     waiting: float | None
 
@@ -68,10 +68,11 @@ def _replicas(client: OpenAI) -> Iterator[_Replica]:
         try:
             facts = alone.server.info()
         except APIError as error:
-            yield _Replica(state.name, "away", error.message, None, "", None, None)
+            reason = getattr(error, "reason", error.message)
+            yield _Replica(state.name, "away", reason, None, (), None, None)
             continue
         metrics = _reading(alone.with_options(timeout=READING_SECONDS).server.metrics)
-        models = ", ".join(_model(model) for model in facts.models)
+        models = tuple(_model(model) for model in facts.models)
         running, waiting = (None, None) if metrics is None else (metrics.running, metrics.waiting)
         yield _Replica(state.name, state.state, state.reason, facts.version, models, running, waiting)
 
@@ -87,7 +88,7 @@ def _show_replicas(replicas: list[_Replica], *, json: bool) -> None:
                 replica.server,
                 f"{replica.state}; {replica.reason}" if replica.reason else replica.state,
                 replica.version or UNKNOWN,
-                replica.models or UNKNOWN,
+                ", ".join(replica.models) or UNKNOWN,
                 _known(replica.running),
                 _known(replica.waiting),
             )

@@ -22,14 +22,15 @@ Seconds = Annotated[
 
 @connecting
 def wait(connection: Connection, timeout: Seconds = 600.0, json: Json = False) -> None:
-    """Wait until a server is ready.
+    """Wait until a server is ready, or one of several replicas.
 
     A vLLM server refuses connections while it loads its model. Exit code 1 when it is not ready in time.
     """
     from vllm_connect.discovery import Ready  # noqa: PLC0415  # imports the SDK
 
     with connection.client() as client:
-        server = str(client.settings.endpoint)
+        several = len(client.settings.endpoints)
+        server = f"one of {several} replicas" if several > 1 else str(client.settings.endpoint)
         seconds = 0.0
 
         def report(progress: Progress) -> None:

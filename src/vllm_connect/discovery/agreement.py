@@ -31,8 +31,8 @@ def disagreements(served: Mapping[str, Sequence[ServedModel]]) -> Iterator[Disag
         longest = max((lengths.get(model) or 0 for lengths in contexts.values()), default=0)
         for replica, lengths in contexts.items():
             if model not in lengths:
-                reason = f"it serves {', '.join(lengths) or 'no model'}, not {model}"
+                reason = f"not asked for {model}: it serves {', '.join(lengths) or 'no model'}"
                 yield Disagreement(replica, model, reason)
             elif (lengths[model] or longest) < longest:
-                reason = f"its context of {model} is {lengths[model]}, that of another replica {longest}"
+                reason = f"not asked for {model}: its context is {lengths[model]}, that of another {longest}"
                 yield Disagreement(replica, model, reason)
