@@ -18,7 +18,7 @@ import pytest
 from tests.corpus.exchanges import Exchange, recorded
 from tests.gateway import gateway
 from tests.sdk_reading import difference
-from vllm_connect import AnswerIncomplete, AsyncOpenAI, InvalidAnswer, OpenAI, Timeouts
+from vllm_connect import AnswerIncomplete, AsyncOpenAI, DeadlineExceeded, InvalidAnswer, OpenAI, Timeouts
 from vllm_connect.client import replies
 from vllm_connect.client.received import Received
 from vllm_connect.outcome import unknown_finish_reasons
@@ -382,15 +382,50 @@ def test_fewer_vectors_than_inputs(way: str, pooling: Simulator) -> None:
     assert "1 of 2 vectors" in str(error)
 
 
-@pytest.mark.parametrize("kind", ["blocking lane", "asyncio lane"])
-@pytest.mark.parametrize("fault", ["finish-abort", "finish-null", "aborted; after_events=5"])
-def test_long_calls(kind: str, fault: str, server: Simulator) -> None:
-    """A plain call that travels as a stream is judged as the plain answer that is made of it."""
-    got = run(WAYS[kind], server.url, lambda client: chat(client, fault), long_calls="stream")
-    assert isinstance(got.error, AnswerIncomplete)
-    assert got.error.outcome == "PARTIAL"
+# A fault of a stream -> the error of the plain call that travels as one, and how many of its events came.
+LONG: dict[str, tuple[type[Any] | None, int | None]] = {
+    "": (None, None),
+    "error-last": (None, None),
+    "finish-unknown": (None, None),
+    "finish-abort": (AnswerIncomplete, None),
+    "finish-null": (AnswerIncomplete, None),
+    "aborted; after_events=5": (AnswerIncomplete, 5),
+    "one-never-finishes": (AnswerIncomplete, None),
+    "no-done": (AnswerIncomplete, None),
+    "cut; after_events=5": (AnswerIncomplete, 5),
+    "reset; after_events=5": (AnswerIncomplete, 5),
+    "stall; after_events=5": (DeadlineExceeded, 5),
+    "bad-json-event; after_events=5": (InvalidAnswer, 5),
+    "error-within; after_events=5": (openai.InternalServerError, 5),
+}
+
+
+@pytest.mark.parametrize("way", LANES)
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("fault", LONG)
+def test_long_calls(
+    way: str, name: str, fault: str, server: Simulator, honest: dict[tuple[str, int], Any]
+) -> None:
+    """A plain call that travels as a stream is judged as the answer that is made of it; an error holds what came."""
+    n = 2 if fault == "one-never-finishes" else 1
+    timeouts = Timeouts(between_tokens=0.3) if fault.startswith("stall") else Timeouts(total=30)
+    got = run(
+        WAYS[way],
+        server.url,
+        # One token in an event, for the text of some events to be known.
+        lambda client: CALLS[name](client, fault, n=n, extra_body={"stream_interval": 1}),
+        long_calls="stream",
+        timeouts=timeouts,
+    )
+    kind, events = LONG[fault]
+    text = text_of_all(honest[name, n][:events])
+    if kind is None:
+        assert got.error is None
+        assert text_of_all(got.answer) == text
+        return
+    assert type(got.error) is kind, repr(got.error)
     assert got.error.partial is not None
-    assert got.error.partial.text
+    assert got.error.partial.text == text
 
 
 # -- what real vLLM says

@@ -12,13 +12,16 @@ from openai.types import Model
 
 from vllm_connect.client.acquaintance import aaccepts
 from vllm_connect.client.assembly import Assembly
+from vllm_connect.client.endings import note_late_error
 from vllm_connect.client.forms import Source, is_untouched
 from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
-from vllm_connect.client.replies import CHAT_CHUNK, reader
+from vllm_connect.client.replies import CHAT_CHUNK, ErrorInAnswer, reader
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
 from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
+from vllm_connect.outcome.completeness import in_order
+from vllm_connect.outcome.judgement import NOT_FINISHED
 from vllm_connect.wire.exchange import END_MARK
 
 __all__ = ["NOT_TAKEN", "acreated", "as_page", "created"]
@@ -89,6 +92,9 @@ def _failed(seen: Seen, error: openai.OpenAIError) -> Any:
     if seen.prepared.is_raw and seen.has_answer and seen.prepared.wanted != "events":
         # Whoever asks for the response itself is told by `parse()` what is wrong with its contents.
         return LaneResponse(seen, partial(_whole, seen), stream=False, stream_cls=LaneStream)
+    came = getattr(error.__cause__, "came", ())
+    if came and isinstance(error, openai.APIError):
+        seen.keep(came, error)
     raise seen.client._explained(error) from error.__cause__
 
 
@@ -115,15 +121,22 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
     return response
 
 
-def _assembled(carried: tuple[Prepared, Iterable[bytes]]) -> Any:
+def _assembled(carried: tuple[Seen, Iterable[bytes]]) -> Any:
     """Return the plain answer that the events of a carried call make."""
-    prepared, payloads = carried
+    seen, payloads = carried
+    prepared = seen.prepared
     assert prepared.carried is not None
     assembly = Assembly(prepared.carried)
     for payload in payloads:
         if payload == END_MARK:
             break
-        assembly.add(payload)
+        try:
+            assembly.add(payload)
+        except ErrorInAnswer as error:
+            if not NOT_FINISHED.isdisjoint(in_order(assembly.finish_reasons, prepared.asked)):
+                raise
+            note_late_error(seen.server, error.error)
+            break
     return reader(prepared.answer)(assembly.result())
 
 
@@ -140,7 +153,11 @@ def _whole(seen: Seen) -> Any:
     answer = exchange.answer
     carriage = seen.client._catalogue.carriage
     if exchange.has_all_events:
-        result = seen.read(_assembled, (seen.prepared, exchange.unread))
+        try:
+            result = seen.read(_assembled, (seen, exchange.unread))
+        except openai.APIError as error:
+            seen.keep(exchange.unread, error)
+            raise
         carriage.note_reasoning(result)
     else:
         result = seen.read(reader(seen.prepared.answer), answer.body)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +15,8 @@ import openai
 from vllm_connect.client.acquaintance import accepts
 from vllm_connect.client.endings import attempt_of_error, broken, error_text, flag, incomplete, unfinished
 from vllm_connect.client.lane import Prepared
-from vllm_connect.client.received import received_whole
-from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, reader
+from vllm_connect.client.received import Received, received_whole
+from vllm_connect.client.replies import CHAT_CHUNK, COMPLETION_CHUNK, ErrorInAnswer, NotAnAnswer, reader
 from vllm_connect.dispatch.exposure import body_stream, error_response, masked_request, response_of
 from vllm_connect.dispatch.failure import wire_failure
 from vllm_connect.dispatch.replica_set import WELL
@@ -184,6 +185,16 @@ class Seen:
         if is_done:
             return self.invalid(f"it has {len(reasons)} of {asked} choices", partial=partial)
         return self.incomplete(unfinished(reasons), attempt, partial)
+
+    def keep(self, payloads: Iterable[bytes], error: openai.APIError) -> None:
+        """Put into an error what came of a call that was carried as a stream."""
+        form = CHAT_CHUNK if self.prepared.carried == "chat" else COMPLETION_CHUNK
+        received = Received()
+        note = received.note_chat if form is CHAT_CHUNK else received.note_completion
+        with contextlib.suppress(ErrorInAnswer, NotAnAnswer):  # of what is no chunk nothing is kept
+            for payload in payloads:
+                note(reader(form)(payload))
+        error.partial = received.partial()  # type: ignore[attr-defined]  # on the SDK's own classes too
 
     @property
     def request_id(self) -> str:

@@ -189,7 +189,7 @@ def wire_failure(
         )
         return judged(malformed, Attempt(phase="answer", ending="malformed"))
     unreachable = _unreachable(error, _wire_phase(error), request=request, call=call)
-    return answer_cut(unreachable) if isinstance(error, wire.AnswerCut) else unreachable
+    return answer_cut(unreachable) if hasattr(error, "came") else unreachable
 
 
 def answer_cut(error: Exception) -> Exception:

@@ -128,8 +128,14 @@ class Exchange:
             self.fail(failure)
 
     def fail(self, failure: BaseException) -> None:
-        """End this exchange; what arrived before stays readable."""
+        """End this exchange; what arrived before stays readable.
+
+        A failure within an answer carries `came`: its events, where nobody reads them before all have come.
+        """
         if not self.is_done:
+            if self._reader.has_head:
+                came = tuple(self.unread) if self.wanted == "all events" else ()
+                failure.came = came  # type: ignore[attr-defined]  # an OSError takes it too
             self.failure = failure
             self.is_done = True
 
