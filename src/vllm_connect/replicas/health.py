@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from vllm_connect.outcome import Blame, Verdict
+from vllm_connect.replicas.spell import Spell
 
 __all__ = ["GOOD_STANDING", "Health"]
 
@@ -33,8 +34,6 @@ LEAST_SHARE: Final = 0.1
 # Seconds in which a replica that refused work is passed over: at first, and the longest.
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 4.0
-# Waits differ by this share either way, so that clients that failed together do not come back together.
-JITTER: Final = 0.25
 
 
 class Health:
@@ -48,52 +47,44 @@ class Health:
         "_failing_since",
         "_first_begun",
         "_grave_at",
-        "_paused_at",
-        "_pauses",
+        "_is_warming",
+        "_pause",
         "_probes",
-        "_rested_at",
-        "_rests",
-        "_rests_until",
-        "_warming",
+        "_rest",
         "_weight",
         "failures",
-        "paused_until",
+        "is_resting",
         "reason",
     )
 
     def __init__(self) -> None:
         self.failures = 0
         self.reason = ""
-        self.paused_until = -math.inf
+        # Out of work: for a time, and after it until a probe has gone well.
+        self.is_resting = False
+        self._rest = Spell(FIRST_REST, LONGEST_REST)
+        self._pause = Spell(FIRST_PAUSE, LONGEST_PAUSE)
+        self._probes = 0
         self._weight = 0
         self._failing_since = -math.inf
         self._first_begun = 0
-        self._pauses = 0
-        self._paused_at = -math.inf
         self._grave_at = -math.inf
-        self._rests = 0
-        self._rested_at = -math.inf
-        self._rests_until: float | None = None
-        self._probes = 0
         self._back_at = -math.inf
-        self._warming = False
-
-    @property
-    def is_resting(self) -> bool:
-        """Whether it is out of work: for a time, and after it until a probe has gone well."""
-        return self._rests_until is not None
+        self._is_warming = False
 
     def rests_for(self, now: float) -> float | None:
         """Return the seconds it still rests, 0 when a probe may go to it, None when it is at work."""
-        return None if self._rests_until is None else max(0.0, self._rests_until - now)
+        return max(0.0, self._rest.until - now) if self.is_resting else None
 
     def awaits_probe(self, now: float) -> bool:
         """Whether its rest is over and nobody is finding out how it is."""
-        return self.rests_for(now) == 0.0 and not self._probes and not self.is_paused(now)
+        return (
+            self.is_resting and not self._probes and not self._rest.is_on(now) and not self._pause.is_on(now)
+        )
 
     def is_paused(self, now: float) -> bool:
         """Whether it is passed over for a moment while another can take the work."""
-        return now < self.paused_until
+        return self._pause.is_on(now)
 
     def is_in_good_standing(self, now: float) -> bool:
         """Whether it is at work and has lately broken nothing off."""
@@ -101,18 +92,16 @@ class Health:
 
     def share(self, now: float) -> float:
         """Return how much of its share of the work it is given: less than 1 only when it has just come back."""
-        if not self._warming:
-            return 1.0
-        share = (now - self._back_at) / WARMING
-        if share >= 1.0:
-            self._warming = False
-            return 1.0
-        return max(LEAST_SHARE, share)
+        if self._is_warming:
+            share = (now - self._back_at) / WARMING
+            self._is_warming = share < 1.0
+            return min(1.0, max(LEAST_SHARE, share))
+        return 1.0
 
     def begin_warming(self, now: float) -> None:
         """Have it come to work by and by."""
         self._back_at = now
-        self._warming = True
+        self._is_warming = True
 
     def begin_probe(self) -> None:
         """Count an attempt that goes to it though it rests."""
@@ -124,11 +113,11 @@ class Health:
 
     def went_well(self, now: float, began: float) -> None:
         """Count a good answer, or the first token of one, to an attempt that began at this moment."""
-        if self._rests_until is not None:
+        if self.is_resting:
             # A server that shuts down finishes what it has and takes nothing new: that is no reason to come back.
-            if began < self._rested_at:
+            if began < self._rest.since:
                 return
-            self._rests_until = None
+            self.is_resting = False
             self._probes = 0
             self.begin_warming(now)
         # Without a reason there is nothing to forget; nearly all answers come this way.
@@ -139,19 +128,16 @@ class Health:
         # While a server fails whatever it is newly asked, what it began before may still go well.
         if began >= self._failing_since:
             self.failures = self._weight = 0
-        if began >= self._paused_at:
-            self.paused_until = -math.inf
-            self._pauses = 0
-        if not self.failures and not self._pauses:
+        if began >= self._pause.since:
+            self._pause.forget()
+        if not self.failures and not self._pause.in_a_row:
             self.reason = ""
 
     def refused(self, verdict: Verdict, now: float, chance: Callable[[], float]) -> None:
         """Count a refusal for too much work: it is alive, and is left alone for a moment."""
         self.end_probe()
         self.reason = _told(verdict)
-        # The refusals of one moment are one.
-        if not self.is_paused(now):
-            self._pause(now, chance)
+        self._pause_for_a_moment(now, chance)
 
     def failed(
         self,
@@ -177,15 +163,15 @@ class Health:
             self._grave_at = now
         # What breaks a replica ends all it has in flight, at once or later: one fault, one rest. Who goes to it all the
         # same, as no other is left, does not make its rest longer.
-        if began < self._rested_at or (self._rests_until is not None and now < self._rests_until):
+        if began < self._rest.since or (self.is_resting and self._rest.is_on(now)):
             return
         self._weight += WEIGHTS[verdict.blame]
         if not self.is_resting and not self._is_too_much(verdict.blame, begun):
             return
         if may_rest or self.is_resting:
-            self._rest(now, chance)
-        elif not self.is_paused(now):
-            self._pause(now, chance)
+            self._go_to_rest(now, chance)
+        else:
+            self._pause_for_a_moment(now, chance)
 
     def _is_too_much(self, blame: Blame, begun: int) -> bool:
         if self._weight < TOO_MUCH:
@@ -194,23 +180,17 @@ class Health:
         begun_since = begun - self._first_begun + 1
         return blame is not Blame.WRONG or 2 * self.failures >= begun_since
 
-    def _rest(self, now: float, chance: Callable[[], float]) -> None:
+    def _go_to_rest(self, now: float, chance: Callable[[], float]) -> None:
         if not self.is_resting and now - self._back_at >= FORGIVEN:
-            self._rests = 0
-        self._rests_until = now + _doubled(FIRST_REST, self._rests, LONGEST_REST, chance)
-        self._rests += 1
-        self._rested_at = now
-        self._warming = False
+            self._rest.forget()
+        self._rest.begin(now, chance)
+        self.is_resting = True
+        self._is_warming = False
 
-    def _pause(self, now: float, chance: Callable[[], float]) -> None:
-        self.paused_until = now + _doubled(FIRST_PAUSE, self._pauses, LONGEST_PAUSE, chance)
-        self._pauses += 1
-        self._paused_at = now
-
-
-def _doubled(first: float, times: int, longest: float, chance: Callable[[], float]) -> float:
-    # Beyond 16 doublings any wait is the longest, and numbers stay small.
-    return min(longest, first * 2.0 ** min(times, 16)) * (1.0 - JITTER + 2.0 * JITTER * chance())
+    def _pause_for_a_moment(self, now: float, chance: Callable[[], float]) -> None:
+        # The refusals of one moment are one.
+        if not self._pause.is_on(now):
+            self._pause.begin(now, chance)
 
 
 def _told(verdict: Verdict) -> str:
