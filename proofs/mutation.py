@@ -18,6 +18,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import io
+import json
 import os
 import signal
 import sys
@@ -28,11 +29,15 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "src" / "vllm_connect"
-TESTS = {"outcome": "tests/test_outcome.py", "replicas": "tests/test_replicas.py"}
+TESTS = {
+    "outcome": ("tests/test_outcome.py",),
+    "replicas": ("tests/test_replica_parts.py", "tests/test_replicas.py", "tests/test_prefix_key.py"),
+}
 # Tests in processes of their own see no mutant.
 LEFT_OUT = ("test_homes_are_the_same_in_every_process",)
 LOWEST_SCORE = 0.85
@@ -243,14 +248,29 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self._code, module.__dict__)  # noqa: S102  (our own source, changed)
 
 
-def run_tests(layer: str, mutant: Mutant | None = None, first: int = 0, *, is_shown: bool = False) -> int:
-    """Run the tests of a layer in this process, which is the mutant's own; returns pytest's exit code."""
-    if mutant is not None:
-        sys.meta_path.insert(0, Changed(mutant.path, mutated(mutant, first)))
-    import hypothesis  # noqa: PLC0415  (after the fork: its chance is its own)
+class Order:
+    """Has pytest run the fastest tests first, and tells how long each took; most mutants are noticed by any of them."""
 
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._before = seconds
+        self.seconds: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.name not in LEFT_OUT),
+            key=lambda item: self._before.get(item.nodeid, 0.0),
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            self.seconds[report.nodeid] = report.duration
+
+
+def run_tests(layer: str, order: Order, *, is_shown: bool = False) -> int:
+    """Run the tests of a layer in this process, which is the mutant's own; returns pytest's exit code."""
     hypothesis.settings.register_profile(
         "mutation",
+        max_examples=50,
         derandomize=True,
         database=None,
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
@@ -258,35 +278,41 @@ def run_tests(layer: str, mutant: Mutant | None = None, first: int = 0, *, is_sh
         deadline=None,
     )
     hypothesis.settings.load_profile("mutation")
-    arguments = [
-        "-x",
-        "-q",
-        "--noconftest",
-        "-p",
-        "no:randomly",
-        "-p",
-        "no:xdist",
-        "-p",
-        "no:cacheprovider",
-        TESTS[layer],
-    ]
+    arguments = ["-x", "-q", "--noconftest", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
     # pytest would have its word in modules that are imported before it.
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    arguments += ["-k", " and ".join(f"not {name}" for name in LEFT_OUT)]
+    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *TESTS[layer]]
     if is_shown:
-        return int(pytest.main(arguments))
+        return int(pytest.main(arguments, [order]))
     told = io.StringIO()
     with redirect_stdout(told), redirect_stderr(told):
-        return int(pytest.main([*arguments, "--capture=sys"]))
+        return int(pytest.main([*arguments, "--tb=no", "--capture=sys"], [order]))
 
 
-def is_noticed(layer: str, mutant: Mutant | None = None, first: int = 0) -> bool:
-    """Whether the tests notice a mutant, or find fault with what is not changed; in a child process."""
+def durations(layer: str) -> dict[str, float]:
+    """How long each test of a layer takes while nothing is changed; raises RuntimeError where one fails."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        order = Order({})
+        code = run_tests(layer, order)
+        os.write(writing, json.dumps(order.seconds).encode())
+        os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        seconds: dict[str, float] = json.load(told)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError(f"the tests of {layer} fail before anything is changed")
+    return seconds
+
+
+def is_noticed(mutant: Mutant, first: int, order: Order) -> bool:
+    """Whether the tests notice a mutant, in a child process."""
     child = os.fork()
     if not child:
         signal.alarm(LONGEST)
         try:
-            os._exit(run_tests(layer, mutant, first))
+            sys.meta_path.insert(0, Changed(mutant.path, mutated(mutant, first)))
+            os._exit(run_tests(mutant.layer, order))
         except BaseException:  # noqa: BLE001  (what cannot even be imported is noticed)
             os._exit(70)
     _, status = os.waitpid(child, 0)
@@ -322,15 +348,13 @@ def main() -> int:
     if chosen.mutant is not None:
         mutant = everyone[chosen.mutant]
         print(mutant)
-        return run_tests(mutant.layer, mutant, first[mutant.path], is_shown=True)
-    for layer in {mutant.layer for mutant in everyone}:
-        if is_noticed(layer):
-            print(f"the tests of {layer} fail before anything is changed", file=sys.stderr)
-            return 1
+        sys.meta_path.insert(0, Changed(mutant.path, mutated(mutant, first[mutant.path])))
+        return run_tests(mutant.layer, Order({}), is_shown=True)
     begun = time.monotonic()
+    orders = {layer: Order(durations(layer)) for layer in sorted({mutant.layer for mutant in everyone})}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
         noticed = list(
-            threads.map(lambda mutant: is_noticed(mutant.layer, mutant, first[mutant.path]), everyone)
+            threads.map(lambda mutant: is_noticed(mutant, first[mutant.path], orders[mutant.layer]), everyone)
         )
     survivors = [mutant for mutant, seen in zip(everyone, noticed, strict=True) if not seen]
     return tell(everyone, survivors, time.monotonic() - begun)

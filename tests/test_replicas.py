@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vllm_connect.outcome import Attempt, Blame, Verdict, judge
-from vllm_connect.replicas import Budget, Group, ReplicaState, prefix_key
+from vllm_connect.replicas import Group, ReplicaState
 
 WELL = judge(Attempt(phase="complete", status=200, finish_reasons=("stop",)))
 UNREACHABLE = judge(Attempt(phase="connect", ending="failed"))
@@ -662,177 +661,6 @@ def test_many_threads_share_a_group() -> None:
     report = replicas.report(1.0)
     assert sum(state.served for state in report) == 4000
     assert {state.in_flight for state in report} == {0}
-
-
-# The budget.
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 3)), max_size=60))
-def test_the_budget_is_a_share_of_the_calls_and_a_floor(seconds: list[tuple[int, int, float]]) -> None:
-    """Retries are at most 10% of the calls, 3 a second and 10 at once; what is not used is not saved beyond the 10."""
-    budget, now, calls, retries, asked = Budget(), 0.0, 0, 0, 0
-    for begun, failed, passed in seconds:
-        for _ in range(begun):
-            budget.earn(now)
-        calls += begun
-        left_before = 10 + 0.1 * calls + 3 * now - retries
-        granted = sum(budget.spend(now) for _ in range(failed))
-        retries, asked = retries + granted, asked + failed
-        assert granted <= left_before + 1e-6
-        assert granted <= 10
-        now += passed
-    if asked <= 10:
-        assert retries == asked
-
-
-def test_the_budget_fills_again() -> None:
-    """Ten calls, or a third of a second in which calls go well, bring one retry; a clock that runs back takes none."""
-    budget = Budget()
-    for _ in range(1000):
-        budget.earn(5.0)
-    assert [budget.spend(5.0) for _ in range(11)] == [True] * 10 + [False]
-    for _ in range(10):
-        budget.earn(5.0)
-    assert budget.spend(4.0)
-    assert not budget.spend(5.0)
-    assert not budget.spend(5.3)
-    assert budget.spend(5.35)
-
-
-def test_the_floor_lapses_while_every_call_fails() -> None:
-    """Where every call asks for retries, 10% of them get one; once calls go well, or none is made, the floor is back."""
-    budget = Budget()
-
-    def granted(begin: int, end: int) -> int:
-        count = 0
-        for step in range(begin, end):
-            budget.earn(step / 2)
-            count += budget.spend(step / 2)
-        return count
-
-    assert granted(0, 40) <= 10 + 7
-    assert granted(40, 240) <= 25
-    assert not budget.spend(120.0)
-    assert sum(budget.spend(200.0 + step / 100) for step in range(20)) == 10
-
-
-# Keys of prompts.
-
-
-def chat(*contents: str, **others: Any) -> dict[str, Any]:
-    """A body whose messages are a system prompt, a question, an answer, a question, and so on."""
-    roles = itertools.chain(["system"], itertools.cycle(["user", "assistant"]))
-    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
-    return {"model": "qwen", "messages": messages, **others}
-
-
-LONG = "You know all about one long document. " * 300
-TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (chat("Be kind.", "Hello?"), chat("Be kind.", "Hello?", "Hi!", "And now?")),
-        (chat("Be kind.", "Hello?", "Hi!", "A?"), chat("Be kind.", "Hello?", "Hi!", "B?", "B.", "C?")),
-        (chat("Be kind.", "Hello?"), chat("Be kind.", "Hello?", temperature=1, max_tokens=5, stream=True)),
-        (chat(LONG, "One?"), chat(LONG, "Another?")),
-        ({"model": "qwen", "prompt": LONG + "One?"}, {"model": "qwen", "prompt": LONG + "Another?"}),
-        ({"prompt": "Once upon a time " * 20}, {"prompt": "Once upon a time " * 20 + "there was"}),
-        ({"prompt": [7] * 40}, {"prompt": [[7] * 40 + [8], [9]]}),
-        ({"prompt": "Once"}, {"prompt": ["Once", "Twice"]}),
-    ],
-    ids=[
-        "a turn",
-        "later turns",
-        "sampling",
-        "a document",
-        "a text",
-        "a longer text",
-        "token ids",
-        "several",
-    ],
-)
-def test_requests_that_belong_together(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Turns of a conversation, and requests whose beginning is long and the same, have one key."""
-    assert prefix_key(one) == prefix_key(other) is not None
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        chat("Be kind.", "Where?"),
-        chat("Be rude.", "Hello?"),
-        chat("Be kind.", "Hello?", model="llama"),
-        chat("Be kind.", "Hello?", cache_salt="tenant"),
-        chat("Be kind.", "Hello?", tools=TOOLS),
-        chat("Be kind.Hello?", ""),
-        {"model": "qwen", "prompt": "Be kind.Hello?"},
-    ],
-    ids=["question", "system", "model", "salt", "tools", "borders", "text"],
-)
-def test_requests_that_spread(other: dict[str, Any]) -> None:
-    """What makes the beginning of a prompt another, or the caches that may hold it, makes another key."""
-    assert prefix_key(chat("Be kind.", "Hello?")) != prefix_key(other) is not None
-
-
-def test_a_key_needs_a_prompt() -> None:
-    """Requests without a prompt whose beginning is cached have no key: embeddings, empty bodies, empty prompts."""
-    bodies: list[dict[str, Any]] = [
-        {},
-        {"model": "a", "input": "text"},
-        {"prompt": ""},
-        {"prompt": []},
-        {"messages": []},
-    ]
-    assert [prefix_key(body) for body in bodies] == [None] * 5
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(
-    st.dictionaries(st.sampled_from(["model", "messages", "prompt", "tools", "cache_salt"]), JSON),
-    st.lists(st.dictionaries(st.sampled_from(["role", "content"]), JSON), max_size=3) | JSON,
-)
-def test_any_body_has_a_key_or_none(body: dict[str, Any], messages: Any) -> None:
-    """No shape of a body is an error here; the server says what is wrong with it."""
-    for asked in (body, {**body, "messages": messages}):
-        key = prefix_key(asked)
-        assert key is None or len(key) == 16
-        assert prefix_key(dict(asked)) == key
-
-
-def test_a_key_costs_little_however_large_the_body_is() -> None:
-    """Prompts of 10 MB, nested beyond recursion, of huge numbers or lone surrogates are looked at in their beginning."""
-    deep: Any = "end"
-    for _ in range(100_000):
-        deep = [deep]
-    circle: list[Any] = []
-    circle.append(circle)
-    huge: list[Any] = [
-        "x" * 10_000_000,
-        ["x"] * 1_000_000,
-        [[]] * 1_000_000,
-        deep,
-        circle,
-        10**5000,
-        "\ud800",
-        object(),
-    ]
-    for content in huge:
-        taken = []
-        for _ in range(3):
-            begun = time.thread_time()
-            assert prefix_key({"messages": [{"role": "user", "content": content}]})
-            assert prefix_key({"prompt": ["Once", content], "model": content})
-            prefix_key({"prompt": content})
-            taken.append(time.thread_time() - begun)
-        assert min(taken) < 0.05
 
 
 def test_every_blame_is_dealt_with() -> None:

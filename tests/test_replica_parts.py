@@ -1,0 +1,176 @@
+"""What a group of replicas is made of, part by part: the budget, times, limits, spells, lots."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vllm_connect.replicas import Budget
+from vllm_connect.replicas.concurrency import Concurrency
+from vllm_connect.replicas.latency import Latency
+from vllm_connect.replicas.rendezvous import Lot
+from vllm_connect.replicas.spell import Spell
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 3)), max_size=60))
+def test_the_budget_is_a_share_of_the_calls_and_a_floor(seconds: list[tuple[int, int, float]]) -> None:
+    """Retries are at most 10% of the calls, 3 a second and 10 at once; what is not used is not saved beyond the 10."""
+    budget, now, calls, retries, asked = Budget(), 0.0, 0, 0, 0
+    for begun, failed, passed in seconds:
+        for _ in range(begun):
+            budget.earn(now)
+        calls += begun
+        left_before = 10 + 0.1 * calls + 3 * now - retries
+        granted = sum(budget.spend(now) for _ in range(failed))
+        retries, asked = retries + granted, asked + failed
+        assert granted <= left_before + 1e-6
+        assert granted <= 10
+        now += passed
+    if asked <= 10:
+        assert retries == asked
+
+
+def test_the_budget_fills_again() -> None:
+    """Ten calls, or a third of a second in which calls go well, bring one retry; a clock that runs back takes none."""
+    budget = Budget()
+    for _ in range(1000):
+        budget.earn(5.0)
+    assert [budget.spend(5.0) for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(10):
+        budget.earn(5.0)
+    assert budget.spend(4.0)
+    assert not budget.spend(5.0)
+    assert not budget.spend(5.3)
+    assert budget.spend(5.35)
+
+
+def test_the_floor_lapses_while_every_call_fails() -> None:
+    """Where every call asks for retries, 10% of them get one; once calls go well, or none is made, the floor is back."""
+    budget = Budget()
+
+    def granted(begin: int, end: int) -> int:
+        count = 0
+        for step in range(begin, end):
+            budget.earn(step / 2)
+            count += budget.spend(step / 2)
+        return count
+
+    assert granted(0, 40) <= 10 + 7
+    assert granted(40, 240) <= 25
+    assert not budget.spend(120.0)
+    assert sum(budget.spend(200.0 + step / 100) for step in range(20)) == 10
+
+
+def test_the_floor_is_as_large_as_the_share_of_calls_that_go_well() -> None:
+    """Where half of the calls ask for a retry, 1.5 a second are allowed besides the 10%, counted over ten seconds."""
+    budget = Budget()
+
+    def granted(begin: int, end: int, every: int) -> int:
+        count = 0
+        for step in range(begin * 100, end * 100):
+            budget.earn(step / 100)
+            count += step % every == 0 and budget.spend(step / 100)
+        return count
+
+    granted(0, 60, 2)
+    assert granted(60, 160, 2) == pytest.approx(100 * (1.5 + 10), abs=5)
+    # Just after it was all of them, and ten seconds later.
+    granted(160, 260, 1)
+    assert granted(260, 262, 4) == pytest.approx(2 * (0.5 + 10), abs=2)
+    granted(262, 272, 4)
+    assert granted(272, 282, 4) == pytest.approx(10 * (1.7 + 10), abs=3)
+
+
+def test_the_time_to_expect() -> None:
+    """Slow is believed at once and fades into what is usual, fast by and by; after 30 s without news nothing is known."""
+    latency = Latency()
+    assert latency.lately is None
+    assert latency.expected(0.0, 0.5) is None
+    latency.heard(2.0, 100.0)
+    latency.heard(0.2, 100.0)
+    assert latency.lately == pytest.approx(2.0 - 0.1 * 1.8)
+    assert latency.expected(100.0, 0.5) == pytest.approx(2.0)
+    assert latency.expected(99.0, 0.5) == pytest.approx(2.0)
+    assert latency.expected(110.0, 0.5) == pytest.approx(0.5 + 1.5 / math.e)
+    assert latency.expected(129.99, 0.5) == pytest.approx(0.5 + 1.5 / math.e**3, abs=1e-3)
+    assert latency.expected(130.0, 0.5) is None
+    latency.heard(0.2, 110.0)
+    assert latency.expected(110.0, 0.5) == pytest.approx(0.2 + 1.8 / math.e)
+    assert not latency.is_forgotten(139.9)
+    assert latency.is_forgotten(140.0)
+    latency.heard(0.3, 140.0)
+    assert latency.expected(140.0, 0.5) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_spells_double(chance: float) -> None:
+    """Each spell in a row is twice as long, up to the longest, a quarter shorter or longer by chance."""
+    spell, lengths = Spell(0.5, 20.0), []
+    assert not spell.is_on(0.0)
+    for number in range(100):
+        spell.begin(10.0, lambda: chance)
+        lengths.append(spell.until - spell.since)
+        assert spell.since == 10.0
+        assert spell.in_a_row == number + 1
+    assert spell.is_on(10.0)
+    assert spell.is_on(spell.until - 0.01)
+    assert not spell.is_on(spell.until)
+    factor = 0.75 + 0.5 * chance
+    assert lengths == pytest.approx([factor * length for length in (0.5, 1, 2, 4, 8, 16, *[20] * 94)])
+    spell.forget()
+    assert not spell.is_on(10.0)
+    spell.begin(10.0, lambda: chance)
+    assert spell.until == pytest.approx(10.0 + 0.5 * factor)
+
+
+def test_a_limit() -> None:
+    """It shrinks by refusals and slow first tokens once a second, to 1 at least, and grows while it is used and well."""
+    concurrency = Concurrency()
+    assert concurrency.limit == 256
+    concurrency.went_well(127)
+    assert concurrency.limit == 256
+    concurrency.went_well(128)
+    assert concurrency.limit == 256 + 4 / 256
+    concurrency.refused(100, 0.0)
+    assert concurrency.limit == 70
+    concurrency.refused(50, 0.99)
+    assert concurrency.limit == 70
+    concurrency.refused(200, 1.0)
+    assert concurrency.limit == 70
+    concurrency.refused(50, 2.0)
+    assert concurrency.limit == 35
+    concurrency.heard(3.0, 1.0, 10, 3.0)
+    assert concurrency.limit == 35
+    concurrency.heard(3.1, 1.0, 10, 3.0)
+    assert concurrency.limit == 10
+    concurrency.went_well(10)
+    assert concurrency.limit == 10
+    concurrency.heard(3.1, 1.0, 20, 4.0)
+    assert concurrency.limit == 5
+    concurrency.heard(1.0, 1.0, 20, 5.0)
+    concurrency.went_well(3)
+    assert concurrency.limit == 5 + 4 / 5
+    for second in range(10, 20):
+        concurrency.refused(1, second)
+    assert concurrency.limit == 1
+    for _ in range(200_000):
+        concurrency.went_well(1024)
+    assert concurrency.limit == 1024
+
+
+def test_lots_are_drawn_by_name_and_key() -> None:
+    """Draws are the same for the same name, key and weight, and each of several wins in proportion to its weight."""
+    weights = {"a": 1.0, "b": 0.5, "c": 0.1}
+    lots = {name: Lot(name) for name in weights}
+    keys = [b"%d" % number for number in range(4000)]
+    won = Counter(max(weights, key=lambda name: lots[name].draw(key, weights[name])) for key in keys)
+    for name, weight in weights.items():
+        assert won[name] / len(keys) == pytest.approx(weight / 1.6, abs=0.03)
+    assert Lot("a").draw(b"k") == lots["a"].draw(b"k") != lots["a"].draw(b"l")
+    # Neither the border of name and key nor an odd name is an accident.
+    assert Lot("a").draw(b"bc") != Lot("ab").draw(b"c")
+    assert Lot("\ud800").draw(b"") > 0
