@@ -1,0 +1,347 @@
+"""Calls on two real servers of which one fails: how it fails, the load meanwhile, and what each call must come to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import openai
+
+from tests.live.servers import Options, Server
+from vllm_connect import AsyncOpenAI, OpenAI, Timeouts
+
+__all__ = ["FAULTS", "LIMITED", "Asked", "Load", "Report", "cancelled_within", "engine_apart", "references"]
+
+MODEL = "tiny"
+TOKENS = 192
+PROMPTS = 24
+GREEDY: Mapping[str, Any] = {
+    "model": MODEL,
+    "temperature": 0,
+    "seed": 7,
+    "max_tokens": TOKENS,
+    "extra_body": {"ignore_eos": True},
+}
+# Longer than a silent replica is asked twice, which takes some 16 s, and its calls done elsewhere.
+TOTAL = 90.0
+# Many a call waits here, though none runs: what the engine does with eight, it says no to with sixty-four.
+LIMITED = ("--max-num-seqs=4", "--max-num-queued-reqs=4")
+
+
+# -- what is asked
+
+
+class Asked(NamedTuple):
+    """One call: by which endpoint, streamed or not, and with which prompt."""
+
+    endpoint: Literal["chat", "completions"]
+    streamed: bool
+    number: int
+
+    def arguments(self) -> dict[str, Any]:
+        text = f"Count from {self.number} to {self.number * 7} and tell what is odd about it."
+        prompt: Any = (
+            {"messages": [{"role": "user", "content": text}]}
+            if self.endpoint == "chat"
+            else {"prompt": f"{text} It"}
+        )
+        return {**GREEDY, **prompt, "stream": self.streamed}
+
+    def method(self, client: Any) -> Callable[..., Any]:
+        return (client.chat.completions if self.endpoint == "chat" else client.completions).create  # type: ignore[no-any-return]
+
+
+class Told:
+    """What an answer says so far."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.finish: str | None = None
+
+    def take(self, part: Any) -> None:
+        """Take a whole answer or a chunk."""
+        for choice in part.choices:
+            said = getattr(choice, "message", None) or getattr(choice, "delta", None)
+            self.text += (choice.text if said is None else said.content) or ""
+            self.finish = choice.finish_reason or self.finish
+
+
+class Ended(NamedTuple):
+    """What one call came to."""
+
+    asked: Asked
+    text: str
+    finish: str | None
+    error: Exception | None
+    seconds: float
+
+
+Texts = Mapping[tuple[str, int], str]
+
+
+def references(server: Server) -> Texts:
+    """What an undisturbed server says to each prompt."""
+    asked = [
+        Asked(endpoint, False, number) for endpoint in ("chat", "completions") for number in range(PROMPTS)
+    ]
+    with OpenAI(base_url=server.url) as client, ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda one: ended(client, one), asked))
+    for one in told:
+        assert (one.error, one.finish) == (None, "length"), one
+    return {(one.asked.endpoint, one.asked.number): one.text for one in told}
+
+
+def ended(client: Any, asked: Asked) -> Ended:
+    """Make one call on a blocking client."""
+    told, error, began = Told(), None, time.monotonic()
+    try:
+        answer = asked.method(client)(**asked.arguments())
+        for part in answer if asked.streamed else [answer]:
+            told.take(part)
+    except Exception as raised:  # noqa: BLE001 - judged later
+        error = raised
+    return Ended(asked, told.text, told.finish, error, time.monotonic() - began)
+
+
+async def aended(client: Any, asked: Asked) -> Ended:
+    """Make one call on an asyncio client."""
+    told, error, began = Told(), None, time.monotonic()
+    try:
+        answer = await asked.method(client)(**asked.arguments())
+        if asked.streamed:
+            async for chunk in answer:
+                told.take(chunk)
+        else:
+            told.take(answer)
+    except Exception as raised:  # noqa: BLE001 - judged later
+        error = raised
+    return Ended(asked, told.text, told.finish, error, time.monotonic() - began)
+
+
+# -- the load
+
+
+class Load:
+    """So many calls in flight on two replicas, half from an event loop and half from threads; a context manager.
+
+    `calls` fills as they end; on leaving, no call is begun any more, and those under way are waited for.
+    """
+
+    def __init__(self, urls: Sequence[str], in_flight: int, chance: random.Random) -> None:
+        self._given: Any = {"base_url": list(urls), "timeouts": Timeouts(total=TOTAL)}
+        self._half = in_flight // 2
+        self._chance = chance
+        self._is_over = threading.Event()
+        self._asked = self._mixed()
+        self._lock = threading.Lock()
+        self.calls: list[Ended] = []
+        self._threads = [threading.Thread(target=self._in_a_loop)]
+
+    def __enter__(self) -> Self:
+        self._client = OpenAI(**self._given)
+        self._threads += [threading.Thread(target=self._blocking) for _ in range(self._half)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+        self._client.close()
+
+    def _mixed(self) -> Iterator[Asked]:
+        kinds = itertools.cycle(itertools.product(("chat", "completions"), (False, True)))
+        for endpoint, streamed in kinds:
+            yield Asked(endpoint, streamed, self._chance.randrange(PROMPTS))  # type: ignore[arg-type]
+
+    def _next(self) -> Asked:
+        with self._lock:
+            return next(self._asked)
+
+    def _blocking(self) -> None:
+        while not self._is_over.is_set():
+            self.calls.append(ended(self._client, self._next()))
+
+    def _in_a_loop(self) -> None:
+        asyncio.run(self._together())
+
+    async def _together(self) -> None:
+        async with AsyncOpenAI(**self._given) as client:
+
+            async def work() -> None:
+                while not self._is_over.is_set():
+                    self.calls.append(await aended(client, self._next()))
+
+            await asyncio.gather(*(work() for _ in range(self._half)))
+
+
+# -- what it came to
+
+
+@dataclass
+class Report:
+    """What the calls of one trial came to, each in exactly one of: done, partial, wrong."""
+
+    calls: Sequence[Ended]
+    texts: Texts
+    done: int = 0
+    partial: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for call in self.calls:
+            self._judge(call)
+
+    def _judge(self, call: Ended) -> None:
+        if call.error is None:
+            if call.finish == "length" and call.text == self.texts[call.asked.endpoint, call.asked.number]:
+                self.done += 1
+            else:
+                self.wrong.append(f"{call.asked} was taken for done: {call.finish!r}, {call.text!r}")
+        elif not (call.asked.streamed and call.text):
+            self.wrong.append(f"{call.asked} failed with nothing delivered: {call.error!r}")
+        elif isinstance(call.error, openai.APIConnectionError) and getattr(call.error, "partial", None):
+            self.partial += 1
+        else:
+            self.wrong.append(f"{call.asked} failed without its part: {call.error!r}")
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the longest call took."""
+        return max((call.seconds for call in self.calls), default=0.0)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How the errors of the cut streams are named."""
+        return Counter(type(call.error).__name__ for call in self.calls if call.error is not None)
+
+
+def cancelled_within(server: Server) -> float:
+    """Begin long calls, cancel them, and return the seconds until the engine runs none of them."""
+
+    async def run() -> float:
+        async with AsyncOpenAI(base_url=server.url) as client:
+            # Sixteen answers each, so that the work lasts; sampled, as they must be then, and without a seed, which
+            # the sampler of the CPU build dies of.
+            sampled = {"temperature": 1, "seed": openai.omit, "max_tokens": 900, "n": 16}
+            long = {**Asked("chat", False, 1).arguments(), **sampled}
+            calls = [
+                asyncio.create_task(consumed(client.chat.completions.create(**{**long, "stream": streamed})))
+                for streamed in (False, True) * 4
+            ]
+            await asyncio.to_thread(wait_for, lambda: running(server) > 0, 20)
+            for call in calls:
+                call.cancel()
+            began = time.monotonic()
+            await asyncio.gather(*calls, return_exceptions=True)
+            await asyncio.to_thread(wait_for, lambda: running(server) == 0, 20)
+            return time.monotonic() - began
+
+    return asyncio.run(run())
+
+
+async def consumed(call: Any) -> None:
+    """Read an answer to its end."""
+    answer = await call
+    if hasattr(answer, "__aiter__"):
+        async for _ in answer:
+            pass
+
+
+def running(server: Server) -> float:
+    """How many requests the engine runs, as `/metrics` tells it."""
+    return metric(server, "vllm:num_requests_running")
+
+
+def metric(server: Server, name: str) -> float:
+    """The sum of a metric over its labels."""
+    lines = server.ask("GET", "/metrics").body.decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float) -> None:
+    """Return when it is so; raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not so within {seconds:g} s")
+        time.sleep(0.02)
+
+
+# -- how a server fails
+
+
+def engine_apart(model: Path, *, extra: tuple[str, ...] = ()) -> Options:
+    """A server as it is run: its engine is a process of its own, which can be killed alone."""
+    return Options(
+        kind="chat",
+        model=model,
+        names=(MODEL,),
+        extra=extra,
+        variables={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
+    )
+
+
+def _killed(server: Server, _: random.Random) -> None:
+    os.killpg(server.process_group, signal.SIGKILL)
+
+
+def _terminated(server: Server, _: random.Random) -> None:
+    os.kill(server.process_group, signal.SIGTERM)
+
+
+def _stopped(server: Server, chance: random.Random) -> None:
+    """Stop all its processes, for less or for more than it takes to give it up, and let them go on."""
+    os.killpg(server.process_group, signal.SIGSTOP)
+    time.sleep(chance.choice((8.0, 25.0)))
+    os.killpg(server.process_group, signal.SIGCONT)
+
+
+def _engine_killed(server: Server, _: random.Random) -> None:
+    os.kill(engine_of(server), signal.SIGKILL)
+
+
+def _restarted(server: Server, _: random.Random) -> None:
+    os.kill(server.process_group, signal.SIGTERM)
+    server.stop()
+    server.start()
+    server.wait_ready()
+    # Its counters begin at 0: it must get work again.
+    wait_for(lambda: metric(server, "vllm:request_success_total") > 0, 30)
+
+
+def _full(_server: Server, _: random.Random) -> None:
+    """Nothing is done: it was started with a queue for less than the load."""
+
+
+FAULTS: Mapping[str, Callable[[Server, random.Random], None]] = {
+    "SIGKILL": _killed,
+    "SIGTERM": _terminated,
+    "SIGSTOP": _stopped,
+    "engine killed": _engine_killed,
+    "restart": _restarted,
+    "queue limit": _full,
+}
+
+
+def engine_of(server: Server) -> int:
+    """The process of the engine: the one of the server's group that names itself so."""
+    for status in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(status.parent.name)
+            if status.read_text().startswith("VLLM::Engine") and os.getpgid(pid) == server.process_group:
+                return pid
+    raise LookupError(f"no engine of {server.root_url}")
