@@ -96,7 +96,8 @@ def references(server: Server) -> Texts:
     asked = [
         Asked(endpoint, False, number) for endpoint in ("chat", "completions") for number in range(PROMPTS)
     ]
-    with OpenAI(base_url=server.url) as client, ThreadPoolExecutor(8) as pool:
+    given: Any = {"base_url": server.url, "api_key": server.options.api_key}
+    with OpenAI(**given) as client, ThreadPoolExecutor(8) as pool:
         told = list(pool.map(lambda one: ended(client, one), asked))
     for one in told:
         assert (one.error, one.finish) == (None, "length"), one
@@ -139,8 +140,10 @@ class Load:
     `calls` fills as they end; on leaving, no call is begun any more, and those under way are waited for.
     """
 
-    def __init__(self, urls: Sequence[str], in_flight: int, chance: random.Random) -> None:
-        self._given: Any = {"base_url": list(urls), "timeouts": Timeouts(total=TOTAL)}
+    def __init__(
+        self, urls: Sequence[str], in_flight: int, chance: random.Random, *, key: str | None = None
+    ) -> None:
+        self._given: Any = {"base_url": list(urls), "api_key": key, "timeouts": Timeouts(total=TOTAL)}
         self._half = in_flight // 2
         self._chance = chance
         self._is_over = threading.Event()
