@@ -253,6 +253,26 @@ def test_an_error_behind_the_end_is_logged(
     ]
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("before", [0, 2], ids=["first", "after tokens"])
+def test_a_key_that_is_echoed_in_a_stream(way: str, before: int) -> None:
+    """An error event that echoes the key shows a mask in its place, wherever it stands in the stream."""
+    key = "the-secret-key-of-this-test"
+    error = {
+        "error": {"message": f"Bad key {key}", "type": f"Type {key}", "param": {"a": [key]}, "code": 400}
+    }
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}
+    events = [*[{**chunk, "choices": [choice]}] * before, error]
+    body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    with Simulator(models=(MODEL,), api_key=key) as guarded:
+        guarded.reply_next(Reply(200, {"content-type": "text/event-stream"}, body))
+        got = run(WAYS[way], guarded.url, lambda client: chat(client, stream=True), api_key=key)
+    assert len(got.answer) == before
+    assert "Bad key ***" in str(got.error)
+    assert key not in f"{got.error}{vars(got.error)}"
+
+
 # -- plain answers
 
 
@@ -501,6 +521,29 @@ def test_cut_tool_calls(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("reason", ["length", "tool_calls"])
+def test_cut_arguments_are_the_callers(way: str, reason: str, server: Simulator) -> None:
+    """Arguments that are no JSON reach the caller as they are: what to make of them is not ours to say (row 67)."""
+    call = {"id": "t", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Par'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    body = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": MODEL,
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+    }
+
+    def ask(client: Any) -> Any:
+        server.reply_next(Reply(200, {"content-type": "application/json"}, json.dumps(body).encode()))
+        return chat(client)
+
+    got = run(WAYS[way], server.url, ask)
+    assert got.error is None
+    assert got.answer.choices[0].message.tool_calls[0].function.arguments == '{"city": "Par'
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_cut_reasoning(way: str) -> None:
     """What a model reasoned before its stream broke is in the error."""
     with Simulator(models=(MODEL,), reasoning_parser="qwen3") as server:
@@ -659,8 +702,9 @@ def test_other_servers_plain(way: str, owner: str, *, accepted: bool, server: Si
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_server_is_asked_once(way: str) -> None:
-    """Who a server is, is asked where it decides, and once; never where an answer is whole."""
+@pytest.mark.parametrize("models_fault", ["", "no-such-model"])
+def test_a_server_is_asked_once(way: str, models_fault: str) -> None:
+    """Who a server is, is asked where it decides, and once, answered or not; never where an answer is whole."""
 
     def paths(server: Simulator) -> list[str]:
         return [request.path for request in server.requests]
@@ -669,6 +713,8 @@ def test_a_server_is_asked_once(way: str) -> None:
         run(WAYS[way], server.url, lambda client: chat(client, stream=True))
         run(WAYS[way], server.url, lambda client: chat(client, "finish-abort", stream=True))
         assert "/v1/models" not in paths(server)
+        if models_fault:
+            server.faults.turn_on(models_fault, path="/v1/models")
 
         def twice(client: Any) -> Any:
             for _ in range(2):

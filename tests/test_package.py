@@ -11,6 +11,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai._streaming import SSEDecoder
 
 import vllm_connect
 
@@ -48,7 +49,9 @@ HOOKS = [
     "_make_status_error",
     "_make_status_error_from_response",
     "_prepare_options",
+    "_make_sse_decoder",
     "_process_response",
+    "_process_response_data",
     "_refresh_api_key",
     "_validate_headers",
     "base_url",
@@ -66,6 +69,14 @@ def test_sdk_hooks(kind: type[Any], name: str) -> None:
     assert hook is not None
     if name in ("_build_request", "_process_response"):
         assert "retries_taken" in inspect.signature(getattr(kind, name)).parameters
+
+
+@pytest.mark.parametrize("kind", [openai.Stream, openai.AsyncStream])
+def test_hooks_of_the_sdks_streams(kind: type[Any]) -> None:
+    """The SDK's streams still run through the generator that ours watch, with a decoder that reads line by line."""
+    assert inspect.isgeneratorfunction(kind.__stream__) or inspect.isasyncgenfunction(kind.__stream__)
+    assert "_decoder" in kind.__annotations__
+    assert list(inspect.signature(SSEDecoder.decode).parameters) == ["self", "line"]
 
 
 def test_every_argument_of_the_sdk_is_known() -> None:

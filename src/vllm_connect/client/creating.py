@@ -135,7 +135,7 @@ def _assembled(carried: tuple[Seen, Iterable[bytes]]) -> Any:
         except ErrorInAnswer as error:
             if not NOT_FINISHED.isdisjoint(in_order(assembly.finish_reasons, prepared.asked)):
                 raise
-            note_late_error(seen.server, error.error)
+            note_late_error(seen.server, seen.masked(error).error)
             break
     return reader(prepared.answer)(assembly.result())
 

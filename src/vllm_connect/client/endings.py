@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vllm_connect.client.replies import ErrorInAnswer
+from vllm_connect.endpoint import Key
 from vllm_connect.errors import (
     AnswerIncomplete,
     AnswerMalformed,
@@ -31,6 +33,7 @@ __all__ = [
     "error_text",
     "flag",
     "incomplete",
+    "masked",
     "note_late_error",
     "unfinished",
 ]
@@ -114,6 +117,13 @@ def attempt_of_error(error: ErrorInAnswer) -> Attempt:
         engine_is_dead=status is not None and is_engine_dead(status, said),
         lacks_model=status is not None and is_model_missing(status, said),
     )
+
+
+def masked(error: ErrorInAnswer, key: Key | None) -> ErrorInAnswer:
+    """Return an error of the server's without the key, wherever it echoes it."""
+    if key is None:
+        return error
+    return ErrorInAnswer(json.loads(key.scrub(json.dumps(error.error, ensure_ascii=False))))
 
 
 def error_text(said: object) -> str:

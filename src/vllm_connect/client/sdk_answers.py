@@ -26,6 +26,7 @@ from vllm_connect.client.endings import (
     error_text,
     flag,
     incomplete,
+    masked,
     note_late_error,
     unfinished,
 )
@@ -40,6 +41,7 @@ from vllm_connect.client.replies import (
     parsed,
     reader,
 )
+from vllm_connect.dispatch.call import call_of
 from vllm_connect.dispatch.failure import is_transport_failure
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial, PartialChoice, PartialToolCall
 from vllm_connect.outcome import Attempt, judge, judged
@@ -160,7 +162,12 @@ class _View:
         error: InvalidAnswer = self.client._misshapen(self.response)
         return judged(error, Attempt(phase="complete", status=self.response.status_code, reading="no answer"))
 
+    def masked(self, error: ErrorInAnswer) -> ErrorInAnswer:
+        call = call_of(self.response.request.extensions)
+        return error if call is None else masked(error, call.credentials.at_hand)
+
     def error_within(self, error: ErrorInAnswer) -> openai.APIError:
+        error = self.masked(error)
         told = openai.APIError(error_text(error.error), request=self.response.request, body=error.error)
         return judged(told, attempt_of_error(error))
 
@@ -415,13 +422,13 @@ class _Judging(Generic[T]):
         """Return what is raised for an error of the server's own."""
         view, account = self._view, self._account
         if account.delivered and account.has_finished(view.asked):
-            note_late_error(view.server, error.error)
+            note_late_error(view.server, view.masked(error).error)
             return None
         told = view.error_within(error)
         if not account.delivered:
             return told
         attempt = account.attempt(view.asked, has_end_mark=False, status=error.status, reading="error")
-        return view.incomplete(f"the server failed ({told})", attempt, self._partial, error.error)
+        return view.incomplete(f"the server failed ({told})", attempt, self._partial, told.body)
 
 
 def _what_is_wrong(error: Exception) -> str:

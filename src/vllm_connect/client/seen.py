@@ -13,7 +13,15 @@ import anyio
 import openai
 
 from vllm_connect.client.acquaintance import accepts
-from vllm_connect.client.endings import attempt_of_error, broken, error_text, flag, incomplete, unfinished
+from vllm_connect.client.endings import (
+    attempt_of_error,
+    broken,
+    error_text,
+    flag,
+    incomplete,
+    masked,
+    unfinished,
+)
 from vllm_connect.client.lane import Prepared
 from vllm_connect.client.received import Received, received_whole
 from vllm_connect.client.replies import CHAT_CHUNK, COMPLETION_CHUNK, ErrorInAnswer, NotAnAnswer, reader
@@ -132,16 +140,22 @@ class Seen:
         except NotAnAnswer as error:
             raise self.invalid(str(error)) from None
 
-    def error_within(self, error: ErrorInAnswer) -> Exception:
+    def masked(self, error: ErrorInAnswer) -> ErrorInAnswer:
+        """Return an error of the server's without the key that this call left with."""
+        assert self.sent is not None
+        return masked(error, self.sent.key)
+
+    def error_within(self, error: ErrorInAnswer) -> openai.APIError:
         """Return the error that a server put where an answer was due; as the SDK tells those of streams.
 
         In a plain call that was carried as one it is the error that the call would have got.
         """
+        error = self.masked(error)
         said = error.error
         if self.prepared.carried is not None and error.status is not None:
             body = json.dumps({"error": said}).encode()
             response = self.client._client.http.Response(error.status, content=body, request=self.request())
-            as_plain: Exception = self.client._make_status_error_from_response(response)
+            as_plain: openai.APIError = self.client._make_status_error_from_response(response)
             return as_plain
         told = openai.APIError(error_text(said), request=self.request(), body=said)
         return judged(told, attempt_of_error(error))

@@ -138,7 +138,7 @@ class _LaneStream:
         if not self._delivered:
             return told
         attempt = self._attempt(has_end_mark=False, status=error.status, reading="error")
-        return self._seen.incomplete(f"the server failed ({told})", attempt, self._partial, body=error.error)
+        return self._seen.incomplete(f"the server failed ({told})", attempt, self._partial, body=told.body)
 
     def _broken(self, error: Exception, before: BaseException | None) -> Exception:
         """Return the error for what happened to the connection."""
@@ -223,7 +223,7 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
     def _meet(self, error: ErrorInAnswer | NotAnAnswer) -> None:
         """Take an event that is none of an answer: behind a complete one an error changes nothing."""
         if isinstance(error, ErrorInAnswer) and self._is_whole():
-            note_late_error(self._seen.server, error.error)
+            note_late_error(self._seen.server, self._seen.masked(error).error)
             self._finish()
         else:
             self._fail(self._wrong(error))
@@ -306,7 +306,7 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
     async def _meet(self, error: ErrorInAnswer | NotAnAnswer) -> None:
         """Take an event that is none of an answer: behind a complete one an error changes nothing."""
         if isinstance(error, ErrorInAnswer) and self._is_whole():
-            note_late_error(self._seen.server, error.error)
+            note_late_error(self._seen.server, self._seen.masked(error).error)
             await self._finish()
         else:
             await self._fail(self._wrong(error))
