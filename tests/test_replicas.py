@@ -557,6 +557,25 @@ def test_what_was_in_flight_on_a_replica_that_dies_moves_free() -> None:
     assert not replicas.may_move_free(dead, 15.0, [dead])
 
 
+def test_what_a_full_queue_refuses_moves_free() -> None:
+    """A replica too small for its share costs the budget as little: as many as were in flight move, once in ten seconds."""
+    replicas = group(2)
+    small = replicas.names[0]
+    for _ in range(64):
+        pick(replicas, 0.0)
+    in_flight = states(replicas, 0.0)[small].in_flight
+    free = 0
+    for _ in range(in_flight):
+        replicas.ended(small, 1.0, OVERLOAD)
+        free += replicas.may_move_free(small, 1.0, [small])
+    assert free == in_flight
+    for now in (5.0, 14.0):
+        attempt(replicas, small, now, OVERLOAD)
+        assert not replicas.may_move_free(small, now, [small])
+    attempt(replicas, small, 25.0, OVERLOAD)
+    assert replicas.may_move_free(small, 25.0, [small])
+
+
 @pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE, SILENT])
 def test_no_move_is_free_into_a_sick_group(verdict: Verdict) -> None:
     """Where each other replica is tried, excluded or has failed in the last ten seconds, a move is charged."""

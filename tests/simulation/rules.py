@@ -16,7 +16,7 @@ SHARE, FLOOR, BURST = 0.1, 3.0, 10.0
 MOST_LOAD = 1.25
 MOST_CRASHES = 2
 BREAKDOWNS = (Blame.CRASH, Blame.UNREACHABLE)
-# Seconds in which a second breakdown of a replica is the same one.
+# Seconds in which a second breakdown of a replica is the same one, and a second refusal the same full queue.
 ONE_BREAKDOWN = 10.0
 # What may end in the moment of the deadline ends a moment later.
 LATE = 0.01
@@ -49,6 +49,7 @@ class Rules:
     open: dict[int, Story] = field(default_factory=dict)
     flying: Counter[str] = field(default_factory=Counter)
     broken_at: dict[str, float] = field(default_factory=dict)
+    refused_at: dict[str, float] = field(default_factory=dict)
 
     def begins(self, call: Call) -> None:
         self.calls += 1
@@ -74,13 +75,17 @@ class Rules:
                 raise self._broken(f"{name} has {self.flying[name]} of {load} in flight")
 
     def returns(self, call: Call, attempt: Attempt, verdict: Verdict) -> None:
-        """What servers are sent again stays in the budget, but for what a breakdown ended; poison reaches two servers."""
+        """What servers are sent again stays in the budget, but for what broke down or was refused; poison reaches two."""
         name, story = call.member.name, self.open[id(call)]
         self._note("%s: %s", call, name, verdict.case)
         if verdict.blame in BREAKDOWNS:
             if self.timeline.now - self.broken_at.get(name, -math.inf) >= ONE_BREAKDOWN:
                 self.may_move_free += self.flying[name]
             self.broken_at[name] = self.timeline.now
+        if verdict.blame is Blame.OVERLOAD:
+            if self.timeline.now - self.refused_at.get(name, -math.inf) >= ONE_BREAKDOWN:
+                self.may_move_free += self.flying[name]
+            self.refused_at[name] = self.timeline.now
         self.flying[name] -= 1
         story.was_delivered |= attempt.delivered
         story.crashes += verdict.blame is Blame.CRASH

@@ -20,6 +20,9 @@ __all__ = ["Conduct"]
 
 T = TypeVar("T")
 
+# What ends an attempt that may go on elsewhere free of charge.
+LEFT = AWAY | {Blame.OVERLOAD}
+
 
 @dataclass(frozen=True)
 class Conduct:
@@ -112,9 +115,9 @@ class Conduct:
 
     @staticmethod
     def _is_paid(call: Call, verdict: Verdict, standing: Standing, now: float) -> bool:
-        """Whether a retry is in the budget, or free: what a breakdown ended may move to a replica in good standing."""
+        """Whether a retry is in the budget, or free: what was broken off or refused may move to one in good standing."""
         group = call.replicas.group
-        may_move = verdict.blame in AWAY and standing.has_other and call.tried is not None
+        may_move = verdict.blame in LEFT and standing.has_other and call.tried is not None
         is_free = may_move and group.may_move_free(call.member.name, now, call.tried or ())
         return is_free or group.budget.spend(now)
 

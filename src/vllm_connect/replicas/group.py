@@ -115,11 +115,12 @@ class Group:
                 self._forget_if_over(replica)
 
     def may_move_free(self, name_from: str, now: float, avoid: Collection[str]) -> bool:
-        """Say whether a call may leave a replica that broke down under it free of charge, and count it as moved.
+        """Say whether a call may leave a replica that broke down under it, or refused it, free of charge; count it.
 
         It may if another, not avoided, is in good standing: at work, and without a crash, a failed connection or a
-        silence for 10 s. A breakdown frees as many as were in flight, so that a replica that dies costs the budget
-        nothing, and failures all over the group find no way around it. A removed replica may always be left.
+        silence for 10 s. A breakdown frees as many as were in flight, and so does a full queue, so that a replica that
+        dies or is small costs the budget nothing, and failures all over the group find no way around it. A removed
+        replica may always be left.
         """
         with self._lock:
             replica = self._known(name_from)

@@ -63,6 +63,7 @@ class Replica:
         "lot",
         "misplaced",
         "name",
+        "refused_at",
         "served",
     )
 
@@ -72,7 +73,7 @@ class Replica:
         self.begun = 0
         self.served = 0
         self.failed = 0
-        self.broken_at = -math.inf
+        self.broken_at = self.refused_at = -math.inf
         self.free_moves = 0
         self.excluded: dict[str | None, str] = {}
         self.misplaced: dict[str, float] = {}
@@ -136,6 +137,7 @@ class Replica:
                 self.health.end_probe()
             case Blame.OVERLOAD:
                 self.failed += 1
+                self._refuse(in_flight, now)
                 self.concurrency.refused(in_flight, now)
                 self.health.refused(verdict, now, chance)
             case Blame.MISPLACED:
@@ -173,6 +175,12 @@ class Replica:
         if now - self.broken_at >= GOOD_STANDING:
             self.free_moves = in_flight
         self.broken_at = now
+
+    def _refuse(self, in_flight: int, now: float) -> None:
+        """What a full queue refuses was not worked on: as many as were in flight may go where there is room."""
+        if now - self.refused_at >= GOOD_STANDING:
+            self.free_moves = max(self.free_moves, in_flight)
+        self.refused_at = now
 
     def _misplace(self, model: str | None, now: float) -> None:
         if model is None:
