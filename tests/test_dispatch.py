@@ -203,6 +203,8 @@ CHARGED = Step(0.0, is_counted=True, is_charged=True)
         (LOST, {"crashes": 2, "has_other": True}, None),
         (LOST, {"crashes": 1, "is_replayable": False}, None),
         (ABORTED, {"crashes": 1, "has_other": True}, CHARGED),
+        (ABORTED, {"crashes": 1, "has_other": True, "retries": 1}, CHARGED),
+        (ABORTED, {"crashes": 1}, None),
         (LATE, {"has_other": True}, None),
         (HTML, {"has_other": True}, CHARGED),
         (HTML, {}, None),

@@ -152,7 +152,7 @@ EXAMPLES: dict[str, Expected] = {
     ),
     "refused": Expected(refused(400), Outcome.REFUSED, Again.NEVER, Blame.NOTHING),
     "error in its place": Expected(cut(reading="error"), Outcome.REFUSED, Again.NEVER, Blame.NOTHING),
-    "broken off": Expected(cut(finish_reasons=("abort",)), Outcome.PARTIAL, Again.CHARGED, Blame.CRASH),
+    "broken off": Expected(cut(finish_reasons=("abort",)), Outcome.PARTIAL, Again.ELSEWHERE, Blame.CRASH),
     "finished otherwise": Expected(
         refused(200, finish_reasons=("stop", "repetition")),
         Outcome.DONE,

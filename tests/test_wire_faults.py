@@ -104,7 +104,7 @@ ROWS = (
     Row(50, "escapes-in-header", AnswerMalformed),
     Row(50, "escapes-in-error", openai.BadRequestError, said=r"^[^\x00-\x1f\x7f-\x9f\u202e]+$", keeps=True),
     Row(51, "no-done", AnswerIncomplete, 1, (stream,), "without its end mark", True, 1),
-    Row(51, "empty-stream", AnswerIncomplete, 2, (stream,), keeps=True),
+    Row(51, "empty-stream", AnswerIncomplete, 1, (stream,), keeps=True),
     Row(52, "close-between-events", AnswerIncomplete, 1, (stream,)),
     Row(53, "close-in-event", AnswerIncomplete, 1, (stream,)),
     Row(54, "cut", AnswerIncomplete, 1, STREAM),

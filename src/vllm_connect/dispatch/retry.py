@@ -77,7 +77,9 @@ def next_step(
     if verdict.blame is Blame.CRASH and standing.crashes >= MOST_CRASHES:
         return None
     if again is Again.ELSEWHERE:
-        may_go = standing.has_other and standing.retries == 0 and standing.remaining > 0
+        # A wrong answer once: others are likely to give the same.
+        may_go = standing.has_other and standing.remaining > 0
+        may_go = may_go and (standing.retries == 0 or verdict.blame is not Blame.WRONG)
         return Step(0.0, is_counted=True, is_charged=True) if may_go else None
     if standing.has_other:
         wait: float | None = 0.0

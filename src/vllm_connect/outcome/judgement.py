@@ -52,7 +52,7 @@ class Again(enum.Enum):
     """Whether another attempt may follow, and at whose cost; the caller's `max_retries` caps all but the free ones."""
 
     NEVER = "no"
-    ELSEWHERE = "once, on another replica, charged"
+    ELSEWHERE = "on another replica, charged"
     CHARGED = "yes, charged to the retry budget"
     FREE_ELSEWHERE = "on each other replica, free"
     FREE = "yes; on another replica free"
@@ -385,7 +385,7 @@ CASES: tuple[Case, ...] = (
         "no `[DONE]`, or a choice with `abort`, `error` or no finish reason, and no part has reached the caller",
         _is_unfinished,
         outcome=Outcome.PARTIAL,
-        again=Again.CHARGED,
+        again=Again.ELSEWHERE,
         blame=Blame.CRASH,
         told="AnswerIncomplete with what came",
     ),

@@ -250,7 +250,7 @@ def is_sleeping(**options: Unpack[CallOptions]) -> Question[bool]:
 
 
 def abort(request_ids: str | Sequence[str], **options: Unpack[CallOptions]) -> Question[None]:
-    """End requests under way; what they have so far is their answer, with the finish reason "abort".
+    """End requests under way: their calls raise AnswerIncomplete, with what they have so far as its `partial`.
 
     The id of a chat request is its answer's `id` ("chatcmpl-X" for `extra_body={"request_id": "X"}`), that of a
     completion has the number of the prompt behind it ("cmpl-X-0"). An id that is not under way is no error.
