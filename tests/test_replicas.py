@@ -528,6 +528,21 @@ def test_an_excluded_replica_gets_no_calls_until_it_is_readmitted() -> None:
     assert {home(replicas, key, model="qwen") for key in KEYS[:50]} == {bad, other}
 
 
+def test_whether_there_is_another_replica() -> None:
+    """A call moves on as long as a replica is left that it has not tried and that may serve it, at work or not."""
+    replicas = group(3)
+    first, second, third = replicas.names
+    replicas.exclude(second, "serves llama")
+    attempt(replicas, third, 0.0, CRASH)
+    assert replicas.has_other(0.1, [first])
+    attempt(replicas, third, 0.2, MISPLACED, model="qwen")
+    assert not replicas.has_other(0.3, [first], model="qwen")
+    assert replicas.has_other(0.3, [first], model="other")
+    assert not replicas.has_other(0.3, [first, third])
+    replicas.readmit(second)
+    assert replicas.has_other(0.3, [first, third])
+
+
 # Moves.
 
 

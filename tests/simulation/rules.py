@@ -65,9 +65,11 @@ class Rules:
         )
 
     def picked(self, call: Call, *, is_bounded: bool) -> None:
-        """A call with a key goes to no replica that has more than its share of the load."""
+        """A call goes to each replica once a round, with a key to none that has more than its share of the load."""
         name = call.member.name
         self._note("goes to %s", call, name)
+        if call.tries > len(self.group.names) * (call.max_retries + 1):
+            raise self._broken(f"a call makes its attempt {call.tries}")
         self.flying[name] += 1
         if is_bounded:
             load = sum(self.flying[other] for other in self.group.names)

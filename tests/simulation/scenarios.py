@@ -135,11 +135,13 @@ def one_fails(world: World) -> Summary:
 
 
 def all_sorts(world: World) -> Summary:
-    """Several servers fail in several ways and come back, under one client or two, and a request may be poison."""
+    """Several servers fail in several ways and come back; one may be excluded, and a request be poison."""
     chance = world.chance
     for _ in range(chance.choice([1, 1, 2])):
         client = world.client()
         world.calls(client, 0.0, 8.0, chance.choice([1.0, 3.0, 6.0]), total=chance.choice([3.0, 30.0, 60.0]))
+        if chance.random() < 0.1:
+            client.replicas.group.exclude(chance.choice(list(world.servers)), "serves another model")
         if chance.random() < 0.2:
             world.timeline.at(chance.uniform(0, 8), partial(client.call, is_poison=True))
     for _ in range(chance.randint(1, 4)):

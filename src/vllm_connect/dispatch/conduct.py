@@ -126,7 +126,7 @@ class Conduct:
         has_other = False
         if tried is not None:
             tried.add(call.member.name)
-            has_other = any(member.name not in tried for member in replicas.members)
+            has_other = replicas.group.has_other(now, tried, model=call.subject.model)
             if not has_other:
                 tried.clear()
         return Standing(

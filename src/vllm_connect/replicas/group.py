@@ -138,6 +138,16 @@ class Group:
         with self._lock:
             return any(other.health.is_in_good_standing(now) for other in self._others(name, ()))
 
+    def has_other(self, now: float, avoid: Collection[str], *, model: str | None = None) -> bool:
+        """Whether there is a replica for a call for this model that is not avoided; one that rests is one."""
+        with self._lock:
+            return any(
+                replica.name not in avoid
+                and not replica.is_excluded(model)
+                and not replica.is_misplaced(model, now)
+                for replica in self._replicas.values()
+            )
+
     def exclude(self, name: str, reason: str, model: str | None = None) -> None:
         """Send a replica nothing more, or no call for this model, until it is readmitted; `reason` is shown."""
         with self._lock:
