@@ -667,6 +667,29 @@ class Work:
                 pass
 
 
+def test_left_in_the_midst_of_a_pick() -> None:
+    """A stream that the garbage collector finds while a replica is picked is taken out of flight, and nothing hangs."""
+    names_of_two = names(2)
+    dropped: list[str] = []
+
+    def chance() -> float:
+        # Drawn while the group is locked, as the garbage collector may run there.
+        if dropped:
+            replicas.abandoned(dropped.pop(), 1.0)
+        return 0.5
+
+    replicas = Group(names_of_two, chance)
+    first = replicas.pick(0.0)
+    assert first is not None
+    dropped.append(first)
+    picking = threading.Thread(target=replicas.pick, args=(1.0,), daemon=True)
+    picking.start()
+    picking.join(10)
+    assert not picking.is_alive()
+    assert not dropped
+    assert sum(state.in_flight for state in replicas.report(1.0)) == 1
+
+
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 100)), max_size=80))
 def test_what_is_in_flight_is_what_callers_have_in_flight(steps: list[tuple[int, int]]) -> None:
     """Through failures, rests and changes of the group, no attempt is counted that has ended, and none is forgotten."""

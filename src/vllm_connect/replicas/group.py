@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -31,6 +32,8 @@ class Group:
         self.budget = Budget()
         self._chance = chance
         self._lock = threading.Lock()
+        # Names whose callers have left, told by the garbage collector in the midst of anything: also while we hold the lock.
+        self._left: deque[str] = deque()
         self._replicas = {name: Replica(name) for name in names}
         # Those that were removed while they had work in flight: they may come back before it ends.
         self._removed: dict[str, Replica] = {}
@@ -50,6 +53,8 @@ class Group:
         Calls of one `key` go to one replica while the load allows it. `avoid`: those that this call has tried.
         """
         with self._lock:
+            if self._left:
+                self._take_left_out()
             chosen = self._only
             if chosen is None:
                 wish = Wish(key, model, avoid)
@@ -106,9 +111,21 @@ class Group:
                 self._forget_if_over(replica)
 
     def abandoned(self, name: str, now: float) -> None:  # noqa: ARG002  (every word about an attempt has its time)
-        """Take an attempt out of flight whose caller has left: it says nothing of the replica."""
-        with self._lock:
-            replica = self._known(name)
+        """Take an attempt out of flight whose caller has left: it says nothing of the replica.
+
+        A stream that is dropped says so when the garbage collector finds it, whatever this thread is doing then: so
+        that nothing waits for the lock here. What cannot be taken out at once is before the next pick.
+        """
+        self._left.append(name)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._take_left_out()
+            finally:
+                self._lock.release()
+
+    def _take_left_out(self) -> None:
+        while self._left:
+            replica = self._known(self._left.popleft())
             if replica is not None:
                 replica.in_flight = max(0, replica.in_flight - 1)
                 replica.health.end_probe()
@@ -178,6 +195,7 @@ class Group:
     def report(self, now: float) -> tuple[ReplicaState, ...]:
         """Return how every replica is now, in the order of their names."""
         with self._lock:
+            self._take_left_out()
             return tuple(replica.state(now) for replica in self._replicas.values())
 
     def _single(self) -> Replica | None:
