@@ -5,6 +5,7 @@ The numbers are rows of the fault catalogue; the faults are the simulator's. Wha
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
@@ -648,6 +649,36 @@ def test_a_caller_that_stops_is_no_error(server: Simulator) -> None:
         with response(client, stream=True) as stream:
             assert next(stream).type == "response.created"
         assert list(stream) == []
+
+
+@pytest.mark.parametrize("wire", ["own", "sdk"])
+@pytest.mark.parametrize("ask", [chat, response])
+def test_dropped_streams(wire: Any, ask: Callable[..., Any]) -> None:
+    """A stream that is dropped half-way ends the server's work at once, whoever reads it; nothing waits for garbage."""
+
+    async def leave(url: str) -> None:
+        async with AsyncOpenAI(base_url=url, model=MODEL, wire=wire) as client:
+            stream = await ask(client, stream=True)
+            await anext(aiter(stream))
+            del stream
+            await until(lambda: server.aborted == 2)
+
+    async def until(is_so: Callable[[], bool]) -> None:
+        with anyio.fail_after(5):
+            while not is_so():  # noqa: ASYNC110 - of a server in other threads
+                await anyio.sleep(0.01)
+
+    gc.disable()
+    try:
+        with Simulator(models=(MODEL,), token_delay=0.2) as server:
+            with OpenAI(base_url=server.url, model=MODEL, wire=wire) as client:
+                stream: Any = ask(client, stream=True)
+                next(iter(stream))
+                del stream
+                anyio.run(until, lambda: server.aborted == 1)
+            anyio.run(leave, server.url)
+    finally:
+        gc.enable()
 
 
 # -- other kinds of server

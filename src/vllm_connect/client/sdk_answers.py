@@ -11,7 +11,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import openai
 from openai._streaming import SSEDecoder  # private, the same in 2.25 and 3.x
@@ -336,11 +336,8 @@ class _MarkingDecoder(SSEDecoder):
         return event
 
 
-class _Judging(Generic[T]):
-    """What both kinds of stream have in common: what came, and what its end says.
-
-    Generic, as the SDK looks for the type of a stream's items among the generic bases of its class, and takes no other.
-    """
+class _Judging:
+    """What both kinds of stream have in common: what came, and what its end says."""
 
     response: Any
     _client: Any
@@ -437,10 +434,20 @@ def _what_is_wrong(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not JSON"
 
 
-class JudgingStream(_Judging[T], openai.Stream[T]):
-    """The SDK's stream, whose end is judged."""
+def _twin(kind: Any, stream: Any) -> Any:
+    """Return a stream that reads for another one, in whose making this is called.
 
-    def __stream__(self) -> Iterator[T]:
+    A generator of the stream's own would hold it in a ring: one that is dropped would go on until it is collected.
+    """
+    twin = kind.__new__(kind)
+    vars(twin).update(vars(stream))
+    return twin
+
+
+class _Twin(_Judging, openai.Stream[T]):
+    """Reads for a `JudgingStream`."""
+
+    def judged(self) -> Iterator[T]:
         self._begin()
         if self._is_no_stream():
             raise self._no_stream(self.response.read())
@@ -463,6 +470,14 @@ class JudgingStream(_Judging[T], openai.Stream[T]):
         if wrong is not None and not (self._may_be_whole() and accepts(self._client, wrong[0])):
             raise wrong[1]
 
+
+class JudgingStream(openai.Stream[T]):
+    """The SDK's stream, whose end is judged."""
+
+    def __stream__(self) -> Iterator[T]:
+        twin: _Twin[T] = _twin(_Twin, self)
+        return twin.judged()
+
     def close(self) -> None:
         """Close the stream: it ends there, without an error."""
         with contextlib.suppress(ValueError):  # it is at work, in another thread
@@ -470,10 +485,10 @@ class JudgingStream(_Judging[T], openai.Stream[T]):
         super().close()
 
 
-class AsyncJudgingStream(_Judging[T], openai.AsyncStream[T]):
-    """The SDK's async stream, whose end is judged."""
+class _AsyncTwin(_Judging, openai.AsyncStream[T]):
+    """Reads for an `AsyncJudgingStream`."""
 
-    async def __stream__(self) -> AsyncIterator[T]:
+    async def judged(self) -> AsyncIterator[T]:
         self._begin()
         if self._is_no_stream():
             raise self._no_stream(await self.response.aread())
@@ -495,6 +510,14 @@ class AsyncJudgingStream(_Judging[T], openai.AsyncStream[T]):
         wrong = self._at_end()
         if wrong is not None and not (self._may_be_whole() and await aaccepts(self._client, wrong[0])):
             raise wrong[1]
+
+
+class AsyncJudgingStream(openai.AsyncStream[T]):
+    """The SDK's async stream, whose end is judged."""
+
+    def __stream__(self) -> AsyncIterator[T]:
+        twin: _AsyncTwin[T] = _twin(_AsyncTwin, self)
+        return twin.judged()
 
     async def close(self) -> None:
         """Close the stream, and with it our generator: trio leaves none to the garbage collector."""
