@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import openai
 
 from vllm_connect.discovery import discover_models
+from vllm_connect.dispatch import Call
 from vllm_connect.facts import ServerFacts
 from vllm_connect.outcome import Attempt, judge
 from vllm_connect.outcome.profiles import may_be_whole, profile_of
@@ -15,27 +17,34 @@ from vllm_connect.outcome.profiles import may_be_whole, profile_of
 __all__ = ["aaccepts", "accepts"]
 
 
-def accepts(client: Any, attempt: Attempt) -> bool:
+def accepts(client: Any, attempt: Attempt, call: Call | None) -> bool:
     """Whether an answer that is not done by vLLM's rules is whole by those of this server.
 
-    A blocking client asks its server where it does not know it; for an async one `aaccepts` does.
+    A blocking client asks its server where it does not know it; for an async one `aaccepts` does. That is done within
+    the time of the `call` whose answer it is.
     """
     if not may_be_whole(attempt):
         return False
     if isinstance(client, openai.OpenAI) and _must_ask(client):
         with contextlib.suppress(openai.OpenAIError):
-            client._catalogue.models = client._driven(discover_models())  # type: ignore[attr-defined]  # ours
+            client._catalogue.models = client._driven(discover_models(), _question(client, call))  # type: ignore[attr-defined]  # ours
     return _is_accepted(client, attempt)
 
 
-async def aaccepts(client: Any, attempt: Attempt) -> bool:
+async def aaccepts(client: Any, attempt: Attempt, call: Call | None) -> bool:
     """Do the same for an async client."""
     if not may_be_whole(attempt):
         return False
     if _must_ask(client):
         with contextlib.suppress(openai.OpenAIError):
-            client._catalogue.models = await client._driven(discover_models())
+            client._catalogue.models = await client._driven(discover_models(), _question(client, call))
     return _is_accepted(client, attempt)
+
+
+def _question(client: Any, call: Call | None) -> Call:
+    """Return the call of one question, which ends with the call that it is asked for."""
+    asked: Call = client._short_call(math.inf if call is None else call.remaining(client._clock()))
+    return asked
 
 
 def _must_ask(client: Any) -> bool:

@@ -23,9 +23,10 @@ from vllm_connect.client.connected import (
 )
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
+from vllm_connect.dispatch.call import call_of
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
-from vllm_connect.facts import ServedModel, only_base_model
+from vllm_connect.facts import only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     async def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
         """Send a request that may lack its model; ask again where the server has another one by now."""
         if self._replicas.only is None and self._wants_survey():
-            await self._survey()
+            await self._survey(call)
         if not self._lacks_model(options):
             return await self._sent(cast_to, options, call, **how)
         model = await self._discovered_model(call)
@@ -273,7 +274,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             except AnswerIncomplete as error:
                 from vllm_connect.client.acquaintance import aaccepts  # noqa: PLC0415 - loaded where it decides
 
-                if not await aaccepts(self, error.attempt):
+                if not await aaccepts(self, error.attempt, call_of(response.request.extensions)):
                     raise
                 answer = await super()._process_response(response=response, **more)
             return self._in_shape(answer, response, more["cast_to"])
@@ -283,20 +284,24 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             self._catalogue.models = await self._driven(discover_models(), call)
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
 
-    async def _survey(self) -> None:
-        """Ask replicas what they serve, all at once; one that does not answer is asked later."""
-        found: dict[str, tuple[ServedModel, ...] | None] = {}
+    async def _survey(self, call: Call) -> None:
+        """Ask replicas what they serve, all at once; one that does not answer in time is asked later."""
 
         async def ask(member: Member) -> None:
-            found[member.name] = None
-            with contextlib.suppress(openai.APIError):
-                call = self._short_call(SURVEY_SECONDS).pinned_to(member)
-                found[member.name] = await self._driven(discover_models(), call)
+            models = None
+            try:
+                # Of the key's source too: the call itself meets and tells it.
+                with contextlib.suppress(Exception):
+                    question = self._short_call(SURVEY_SECONDS).pinned_to(member)
+                    models = await self._driven(discover_models(), question)
+            finally:
+                self._surveyed(member.name, models)
 
-        async with anyio.create_task_group() as tasks:
-            for member in self._members_due():
-                tasks.start_soon(ask, member)
-        self._surveyed(found)
+        with anyio.move_on_after(self._survey_seconds(call)):
+            async with anyio.create_task_group() as tasks:
+                for member in self._members_due():
+                    tasks.start_soon(ask, member)
+        self._learn_models()
 
     async def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
         """Do the I/O of a flow: answer its questions, let its pauses pass."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -25,7 +26,7 @@ from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models,
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
-from vllm_connect.facts import ServedModel, only_base_model
+from vllm_connect.facts import only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class OpenAI(Connected, openai.OpenAI):
     def _completed(self, cast_to: Any, options: Any, call: Call, **how: Any) -> Any:
         """Send a request that may lack its model; ask again where the server has another one by now."""
         if self._replicas.only is None and self._wants_survey():
-            self._survey()
+            self._survey(call)
         if not self._lacks_model(options):
             return self._sent(cast_to, options, call, **how)
         model = self._discovered_model(call)
@@ -273,18 +274,26 @@ class OpenAI(Connected, openai.OpenAI):
             self._catalogue.models = self._driven(discover_models(), call)
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
 
-    def _survey(self) -> None:
-        """Ask replicas what they serve, all at once; one that does not answer is asked later."""
-        members = self._members_due()
-        with ThreadPoolExecutor(max(len(members), 1)) as threads:
-            answers = threads.map(self._models_at, members)
-            self._surveyed({member.name: models for member, models in zip(members, answers, strict=True)})
+    def _survey(self, call: Call) -> None:
+        """Ask replicas what they serve, all at once; one that does not answer in time is not waited for."""
+        until = self._clock() + self._survey_seconds(call)
+        threads = [
+            threading.Thread(target=self._survey_one, args=(member,), daemon=True)
+            for member in self._members_due()
+        ]
+        with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is about to end
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(until - self._clock(), 0.0))
+        self._learn_models()
 
-    def _models_at(self, member: Member) -> tuple[ServedModel, ...] | None:
-        try:
-            return self._driven(discover_models(), self._short_call(SURVEY_SECONDS).pinned_to(member))
-        except openai.APIError:
-            return None
+    def _survey_one(self, member: Member) -> None:
+        models = None
+        with contextlib.suppress(Exception):  # of the key's source too: the call itself meets and tells it
+            models = self._driven(discover_models(), self._short_call(SURVEY_SECONDS).pinned_to(member))
+        self._surveyed(member.name, models)
 
     def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
         """Do the I/O of a flow: answer its questions, let its pauses pass."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
@@ -59,8 +60,11 @@ T = TypeVar("T")
 
 # Routes whose body names a model, which we fill in where it was left out.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
-# What each replica serves is worth no longer wait than this.
+# What each replica serves is worth no longer wait than this, and than this share of the time that a call has.
 SURVEY_SECONDS = 3.0
+SURVEY_SHARE = 0.25
+# Where it was known before, one that does not answer at once is not waited for.
+RESURVEY_SECONDS = 0.25
 # A server that is up answers these questions in milliseconds, a busy one in seconds.
 QUESTION_SECONDS = 10.0
 # The constructor's arguments that are settings, which files and variables can give too.
@@ -288,7 +292,8 @@ class Connected:
     def base_url(self, url: Any) -> None:
         inherited = self._inherited(api_key=Hidden(None), base_url=url, keep_timeouts=True, changes={})
         endpoint = inherited.settings.endpoint
-        if self._settings.further and inherited.settings.further:
+        has_same_key = inherited.credentials.source is self._credentials.source
+        if self._settings.further and inherited.settings.further and has_same_key:
             # Replicas that stay keep what is known of them, for this client and its copies.
             self._replicas.change(inherited.settings.endpoints, self._clock())
             inherited = replace(inherited, replicas=self._replicas)
@@ -444,14 +449,26 @@ class Connected:
             group, clock = self._replicas.group, self._clock
             wires.others.can_do_for = lambda name: group.has_alternative(name, clock())
 
-    def _surveyed(self, found: Mapping[str, tuple[ServedModel, ...] | None]) -> None:
-        """Take note of what replicas serve; who does not serve the same as the others is passed over."""
+    def _survey_seconds(self, call: Call) -> float:
+        """Return how long a call waits for what replicas are asked on its way."""
+        most = RESURVEY_SECONDS if self._replicas.survey.served else SURVEY_SECONDS
+        first_token = call.timers.first_token
+        has = min(call.remaining(self._clock()), math.inf if first_token is None else first_token)
+        return min(most, max(has, 0.0) * SURVEY_SHARE)
+
+    def _surveyed(self, name: str, models: tuple[ServedModel, ...] | None) -> None:
+        """Take note of what a replica serves; who does not serve the same as the others is passed over."""
         survey, group = self._replicas.survey, self._replicas.group
-        for name, models in found.items():
+        with survey.lock:
             survey.note(name, models)
-            group.readmit(name)
-        for one in disagreements(survey.served):
-            group.exclude(one.replica, one.reason, model=one.model)
+            for other in group.names:  # what one serves by now may be why another was passed over
+                group.readmit(other)
+            for one in disagreements(survey.served):
+                group.exclude(one.replica, one.reason, model=one.model)
+
+    def _learn_models(self) -> None:
+        """Take the models of the first replica that told them, in the order in which they were given."""
+        survey = self._replicas.survey
         if self._catalogue.models is None:
             order = (member.name for member in self._replicas.members)
             self._catalogue.models = next(
@@ -494,7 +511,7 @@ class Connected:
         if question.is_of_one and len(members) > 1:
             raise SettingsError(
                 f"{question.path} is about one server, and this client has {len(members)} replicas. Name the one: "
-                f'client.with_options(base_url="{members[0].endpoint}").server.'
+                f'client.with_options(base_url=["{members[0].endpoint}"]).server.'
             )
 
     def _read(self, question: Question[T], response: httpx2.Response) -> T:

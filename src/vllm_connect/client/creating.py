@@ -32,11 +32,11 @@ NOT_TAKEN: Any = object()
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
-    if client._replicas.only is None and client._wants_survey():
-        await client._survey()
     prepared = _prepared(client, source, parameters, is_async=True)
     if prepared is None:
         return NOT_TAKEN
+    if client._replicas.only is None and client._wants_survey():
+        await client._survey(prepared.call)
     seen = Seen(client, prepared)
 
     async def attempt() -> Any:
@@ -45,7 +45,7 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
             return _answered(seen, AsyncLaneStream)
         except AnswerIncomplete as error:
             # A blocking client asks on its way which kind of server it is.
-            if not await aaccepts(client, error.attempt):
+            if not await aaccepts(client, error.attempt, prepared.call):
                 raise
         return _answered(seen, AsyncLaneStream)
 
@@ -57,11 +57,11 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
 
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
-    if client._replicas.only is None and client._wants_survey():
-        client._survey()
     prepared = _prepared(client, source, parameters, is_async=False)
     if prepared is None:
         return NOT_TAKEN
+    if client._replicas.only is None and client._wants_survey():
+        client._survey(prepared.call)
     seen = Seen(client, prepared)
 
     def attempt() -> Any:

@@ -41,7 +41,7 @@ from vllm_connect.client.replies import (
     parsed,
     reader,
 )
-from vllm_connect.dispatch.call import call_of
+from vllm_connect.dispatch.call import Call, call_of
 from vllm_connect.dispatch.failure import is_transport_failure
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial, PartialChoice, PartialToolCall
 from vllm_connect.outcome import Attempt, judge, judged
@@ -92,7 +92,7 @@ def check_whole(client: Any, form: Form[Any], response: httpx2.Response) -> None
     reasons = tuple(reason_of(getattr(choice, "finish_reason", None)) for choice in answer.choices)
     attempt = Attempt(phase="complete", status=response.status_code, finish_reasons=reasons)
     partial = received_whole(answer, view.request_id)
-    if not (judge(attempt).is_done or accepts(client, attempt)):
+    if not (judge(attempt).is_done or accepts(client, attempt, view.call)):
         raise view.incomplete(unfinished(reasons), attempt, partial)
     if len(reasons) < view.asked:
         raise view.invalid(f"it has {len(reasons)} of {view.asked} choices", partial)
@@ -127,6 +127,10 @@ class _View:
     def __init__(self, client: Any, response: httpx2.Response) -> None:
         self.client = client
         self.response = response
+
+    @property
+    def call(self) -> Call | None:
+        return call_of(self.response.request.extensions)
 
     @property
     def server(self) -> str:
@@ -467,7 +471,9 @@ class _Twin(_Judging, openai.Stream[T]):
                     break
                 yield item
         wrong = self._at_end()
-        if wrong is not None and not (self._may_be_whole() and accepts(self._client, wrong[0])):
+        if wrong is not None and not (
+            self._may_be_whole() and accepts(self._client, wrong[0], self._view.call)
+        ):
             raise wrong[1]
 
 
@@ -508,7 +514,9 @@ class _AsyncTwin(_Judging, openai.AsyncStream[T]):
                     break
                 yield item
         wrong = self._at_end()
-        if wrong is not None and not (self._may_be_whole() and await aaccepts(self._client, wrong[0])):
+        if wrong is not None and not (
+            self._may_be_whole() and await aaccepts(self._client, wrong[0], self._view.call)
+        ):
             raise wrong[1]
 
 

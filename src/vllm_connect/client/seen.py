@@ -191,7 +191,7 @@ class Seen:
             return self.invalid(f"it has {len(answer.data)} of {asked} vectors")
         reasons = tuple(reason_of(getattr(choice, "finish_reason", None)) for choice in answer.choices)
         attempt = Attempt(phase="complete", status=200, finish_reasons=reasons)
-        is_done = judge(attempt).is_done or accepts(self.client, attempt)
+        is_done = judge(attempt).is_done or accepts(self.client, attempt, self.prepared.call)
         if is_done and len(reasons) >= asked:
             flag(self.server, reasons)
             return None

@@ -194,7 +194,7 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
                 return chunk
 
     def _more(self) -> bool:
-        """Wait for something unread; False where the stream came to its end, or begins anew."""
+        """Wait for something unread; False where the stream came to its end, was closed meanwhile, or begins anew."""
         if self._is_over:
             return False
         self._reads = reads = self._reads + 1
@@ -205,16 +205,21 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
             if self._exchange.more():
                 return True
         except (WireFailure, OSError) as error:
-            self._fail(self._broken(error, before), error)
+            if not self._is_over:
+                self._fail(self._broken(error, before), error)
         else:
-            self._end(has_end_mark=False)
+            if not self._is_over:
+                self._end(has_end_mark=False)
         return False
 
     def _end(self, *, has_end_mark: bool) -> None:
         """Be done where the answer is whole."""
         if not (has_end_mark and self._is_whole()):
             attempt = self._attempt(has_end_mark=has_end_mark)
-            if not (self._received.has_all(self._asked) and accepts(self._client, attempt)):
+            if not (
+                self._received.has_all(self._asked)
+                and accepts(self._client, attempt, self._seen.prepared.call)
+            ):
                 self._fail(self._cut_off(attempt))
                 return
         if self._delivered or not self._release(END_MARK):
@@ -277,7 +282,7 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
                 return chunk
 
     async def _more(self) -> bool:
-        """Wait for something unread; False where the stream came to its end, or begins anew."""
+        """Wait for something unread; False where the stream came to its end, was closed meanwhile, or begins anew."""
         if self._is_over:
             return False
         self._reads = reads = self._reads + 1
@@ -288,16 +293,21 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
             if await self._exchange.more():
                 return True
         except (WireFailure, OSError) as error:
-            await self._fail(self._broken(error, before), error)
+            if not self._is_over:
+                await self._fail(self._broken(error, before), error)
         else:
-            await self._end(has_end_mark=False)
+            if not self._is_over:
+                await self._end(has_end_mark=False)
         return False
 
     async def _end(self, *, has_end_mark: bool) -> None:
         """Be done where the answer is whole."""
         if not (has_end_mark and self._is_whole()):
             attempt = self._attempt(has_end_mark=has_end_mark)
-            if not (self._received.has_all(self._asked) and await aaccepts(self._client, attempt)):
+            if not (
+                self._received.has_all(self._asked)
+                and await aaccepts(self._client, attempt, self._seen.prepared.call)
+            ):
                 await self._fail(self._cut_off(attempt))
                 return
         if self._delivered or not self._release(END_MARK):

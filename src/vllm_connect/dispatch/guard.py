@@ -46,7 +46,8 @@ class Watch:
     def arrived(self) -> None:
         """Note a piece; raises DeadlineExceeded where the total is over, which dripped bytes never trip."""
         self.last = self.clock()
-        if self.visit is not None:
+        # The first byte of any other answer comes with its end, and that of an error says nothing good.
+        if self.visit is not None and self.call.is_open:
             self.visit.heard()
         if self.call.remaining(self.last) <= 0:
             raise self.expired(Limit(0.0, "total", self.call.timers.total or 0.0))
@@ -130,6 +131,10 @@ class _GuardedStream:
     async def aclose(self) -> None:
         self._watch.closed()
         await self._stream.aclose()
+
+    def __del__(self) -> None:
+        # Of a response that was dropped unread: the pool of a transport may go on holding its request.
+        self._watch.closed()
 
 
 def guarded(stream: Any, watch: Watch, http: ModuleType, *, is_async: bool) -> Any:

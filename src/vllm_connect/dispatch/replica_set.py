@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from vllm_connect.endpoint import Endpoint
 from vllm_connect.facts import ServedModel
 from vllm_connect.outcome import Attempt, Blame, Verdict, judge
 from vllm_connect.replicas import Group, ReplicaState
+from vllm_connect.wire.forks import forget_in_children
 
 __all__ = ["WELL", "Member", "ReplicaSet", "Survey", "Visit"]
 
@@ -49,6 +51,12 @@ class ReplicaSet:
         self.only = self.members[0] if len(self.members) == 1 else None
         self.group = Group(tuple(self._by_name), chance)
         self.survey = Survey(self._by_name)
+        forget_in_children(self)
+
+    def forget(self) -> None:
+        """Leave what is under way to the process that this one was forked from."""
+        self.group.forget()
+        self.survey.lock = threading.Lock()
 
     def at(self, endpoint: Endpoint) -> Member:
         """Return the member at this address; one of its own where there is none."""
@@ -90,6 +98,8 @@ class Survey:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
+        # Held while what was found is compared: several may answer at one moment.
+        self.lock = threading.Lock()
         self._waiting = set(names)
         self._from = -math.inf
         self._served: dict[str, tuple[ServedModel, ...]] = {}
@@ -151,3 +161,7 @@ class Visit:
         if not self._is_over:
             self._is_over = True
             self._group.abandoned(self._name, self._clock())
+
+    def __del__(self) -> None:
+        # Of an answer that was dropped unread, nobody else tells.
+        self.leave()

@@ -104,6 +104,8 @@ class _Dispatching:
         moved: httpx2.Request = self.http.Request(
             request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
         )
+        if self._replayable(moved):
+            moved.read()  # so that an error shows its body, as one of the client's own address does
         return moved
 
     def _is_at(self, endpoint: Endpoint, request: httpx2.Request) -> bool:

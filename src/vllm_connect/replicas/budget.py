@@ -59,6 +59,10 @@ class Budget:
             self._left -= 1.0
             return True
 
+    def forget(self) -> None:
+        """Take a lock of one's own, in a process that was forked from another."""
+        self._lock = threading.Lock()
+
     def _pass_to(self, now: float) -> None:
         new, self._new = self._new, 0
         # Threads look at the clock before they wait for the lock: time may seem to run back.

@@ -192,6 +192,16 @@ class Group:
                     self._removed[name] = replica
             self._only = self._single()
 
+    def forget(self) -> None:
+        """Leave what is in flight to the process that this one was forked from, another thread of which may hold the lock."""
+        self._lock = threading.Lock()
+        self.budget.forget()
+        self._left.clear()
+        self._removed.clear()
+        for replica in self._replicas.values():
+            replica.in_flight = 0
+            replica.health.end_probe()
+
     def report(self, now: float) -> tuple[ReplicaState, ...]:
         """Return how every replica is now, in the order of their names."""
         with self._lock:

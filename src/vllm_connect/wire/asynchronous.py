@@ -17,7 +17,7 @@ from vllm_connect.wire.answer import AnswerReader
 from vllm_connect.wire.exchange import Exchange, Wanted
 from vllm_connect.wire.failures import ConnectFailed, ConnectionLost, NoPlace, TimerExpired
 from vllm_connect.wire.forks import forget_in_children
-from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, TAIL
+from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, RACE, TAIL
 from vllm_connect.wire.opening import open_transport
 from vllm_connect.wire.probe import aprobe
 from vllm_connect.wire.pulse import PATIENCE, Pulse
@@ -67,16 +67,19 @@ class AsyncWire:
         if pool is None or pool.loop is not loop:
             pool = self._pool_of(loop)
         connection = await pool.take(timers, deadline)
-        is_used = connection.is_used
+        is_used, sent = connection.is_used, self.clock()
         exchange = connection.begin(request, timers, deadline, wanted)
         try:
             await exchange.answered()
-        except (ConnectionLost, ConnectionError):
-            if not is_used or exchange.has_begun or request.more is not None:
+        except (ConnectionLost, ConnectionError) as lost:
+            is_late = self.clock() - sent > RACE
+            if not is_used or exchange.has_begun or request.more is not None or is_late:
                 raise
             # A kept connection ended before the first byte: the server did not see the request. Once, for free.
-            connection = await pool.take(timers, deadline, is_fresh=True)
-            exchange = connection.begin(request, timers, deadline, wanted)
+            fresh = await pool.take_fresh(timers, deadline)
+            if fresh is None:  # nobody is there any more: it may be this request that the server ended by
+                raise lost from None
+            exchange = fresh.begin(request, timers, deadline, wanted)
             await exchange.answered()
         if self.pulse.is_unknown and exchange.answer is not None:
             self.pulse.learn(exchange.answer.headers)
@@ -164,6 +167,13 @@ class _Pool:
         except BaseException:
             self._give_place()
             raise
+
+    async def take_fresh(self, timers: Timers, deadline: float) -> _Connection | None:
+        """Return a new connection, None where none comes about."""
+        try:
+            return await self.take(timers, deadline, is_fresh=True)
+        except ConnectFailed:
+            return None
 
     async def _open(self, timers: Timers, deadline: float, now: float) -> _Connection:
         if self._until_loop_ends is None:
@@ -497,6 +507,7 @@ class AsyncExchange(Exchange):
         """Be done: the connection is kept if all of the answer was read, else closed, which ends the work."""
         self.is_done = True
         self._connection.finish(self)
+        self.tell()  # another task may be waiting for what comes next
 
     def drop(self) -> None:
         """Be done from the garbage collector, which works in any thread: the loop's own closes the connection."""

@@ -19,7 +19,7 @@ from vllm_connect.wire.answer import AnswerReader
 from vllm_connect.wire.exchange import Exchange, Wanted
 from vllm_connect.wire.failures import ConnectFailed, ConnectionLost, NoPlace, TimerExpired
 from vllm_connect.wire.forks import forget_in_children
-from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, TAIL
+from vllm_connect.wire.keeping import KEEP_ALIVE, LONG_ENOUGH_TO_DIE, RACE, TAIL
 from vllm_connect.wire.opening import open_socket
 from vllm_connect.wire.probe import probe
 from vllm_connect.wire.pulse import PATIENCE, Pulse
@@ -57,7 +57,7 @@ class BlockingWire:
         self._judge = judge
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
-        self._places = threading.BoundedSemaphore(limits.connections)
+        self._places = _Places(limits.connections)
         self._is_closed = False
         # Holds all sockets for as long as the wire lives: in a ring of garbage they would go in any order.
         weakref.finalize(self, _close_all, self._idle, self._busy)
@@ -70,20 +70,30 @@ class BlockingWire:
         raises. Whoever takes a stream must close it or read it to its end.
         """
         connection = self._take(timers, deadline)
-        is_used = connection.is_used
-        exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, self.clock()))
+        is_used, sent = connection.is_used, self.clock()
+        exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, sent))
         try:
             exchange.ask(request)
-        except (ConnectionLost, ConnectionError):
-            if not is_used or exchange.has_begun or request.more is not None:
+        except (ConnectionLost, ConnectionError) as lost:
+            is_late = self.clock() - sent > RACE
+            if not is_used or exchange.has_begun or request.more is not None or is_late:
                 raise
             # A kept connection ended before the first byte: the server did not see the request. Once, for free.
-            connection = self._take(timers, deadline, is_fresh=True)
-            exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, self.clock()))
+            fresh = self._take_fresh(timers, deadline)
+            if fresh is None:  # nobody is there any more: it may be this request that the server ended by
+                raise lost from None
+            exchange = BlockingExchange(self, fresh, wanted, Timing(timers, deadline, self.clock()))
             exchange.ask(request)
         if self.pulse.is_unknown and exchange.answer is not None:
             self.pulse.learn(exchange.answer.headers)
         return exchange
+
+    def _take_fresh(self, timers: Timers, deadline: float) -> _Connection | None:
+        """Return a new connection, None where none comes about."""
+        try:
+            return self._take(timers, deadline, is_fresh=True)
+        except ConnectFailed:
+            return None
 
     def look(self, silent_since: float) -> None:
         """Ask on the side whether the server lives, if it is time to."""
@@ -176,7 +186,16 @@ class BlockingWire:
         """Leave all connections to the process that this one was forked from."""
         _close_all(self._idle, self._busy)  # this process's copies only; nothing is said to the server
         self.pulse.forget()
-        self._places = threading.BoundedSemaphore(self.limits.connections)
+        self._places = _Places(self.limits.connections)
+
+
+class _Places(threading.BoundedSemaphore):
+    """How many connections may be in use at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        # A collection may drop a stream while this thread takes a place, and gives one back within.
+        self._cond = threading.Condition(threading.RLock())
 
 
 def _close_all(idle: deque[_Connection], busy: set[_Connection]) -> None:
@@ -213,6 +232,11 @@ class _Connection:
         if not self.is_young(now):
             return False
         return now - self.kept_since < LONG_ENOUGH_TO_DIE or not _readable(self.sock)
+
+    def wake(self) -> None:
+        """End what another thread waits for here: while it does, closing alone tells neither it nor the server."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # below TLS, which has its own
 
     def close(self) -> None:
         self.reader.release()
@@ -277,9 +301,11 @@ class BlockingExchange(Exchange):
 
     def close(self) -> None:
         """Be done: the connection is kept if all of the answer was read, else closed, which ends the work."""
-        self.is_done = True
+        was_done, self.is_done = self.is_done, True
         connection, self._connection = self._connection, None
         if connection is not None:
+            if not was_done:
+                connection.wake()
             self._wire.finish(connection, is_reusable=self.is_reusable)
 
     def drop(self) -> None:
