@@ -360,7 +360,9 @@ def test_one_of_several(pair: Any) -> None:
     first, second = pair
     with OpenAI(base_url=[NOBODY, first.url, second.url], api_key=KEY) as client:
         assert client.server.info().url == first.url
-        with pytest.raises(SettingsError, match=r"one server, and this client has 3 replicas.*with_options\(base_url=\["):
+        with pytest.raises(
+            SettingsError, match=r"one server, and this client has 3 replicas.*with_options\(base_url=\["
+        ):
             client.server.sleep()
         assert client.with_options(base_url=second.url).server.health() is True
         assert client.server.tokenize("Hello").count > 0

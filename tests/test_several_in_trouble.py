@@ -121,7 +121,9 @@ def test_contexts_that_agree_again(monkeypatch: pytest.MonkeyPatch) -> None:
         with contextlib.suppress(openai.APIError):
             chat(client)
         with Simulator(models=(MODEL,), max_model_len=1024, port=longer.port):
-            chat(client)
+            until = time.monotonic() + 10
+            while "context" in client.server.replicas()[0].reason and time.monotonic() < until:
+                chat(client)
             reasons = [state.reason for state in client.server.replicas()]
     assert not any("context" in reason for reason in reasons)
 
@@ -158,6 +160,22 @@ def test_key_of_openai_stays(pair: Any, monkeypatch: pytest.MonkeyPatch) -> None
     headers = [request.headers for simulator in pair for request in simulator.requests]
     assert headers
     assert not any("canary" in str(one) for one in headers)
+
+
+def test_change_of_address_between_attempts() -> None:
+    """A call that is tried again goes where it began, with its key, though its client was given another address."""
+    with Simulator(models=(MODEL,), api_key="key-of-old") as old, Simulator(models=(MODEL,)) as new:
+        with OpenAI(base_url=old.url, api_key="key-of-old") as client:
+            chat(client)
+            old.faults.turn_on("too-many-requests", path="/v1/chat/*", times=1)
+            under_way = threading.Thread(target=chat, args=(client,))
+            under_way.start()
+            while asked(old) < 2:
+                time.sleep(0.01)
+            client.api_key, client.base_url = "key-of-new", new.url
+            chat(client)
+            under_way.join()
+        assert (asked(old), asked(new)) == (3, 1)
 
 
 # -- what is left behind
@@ -272,3 +290,15 @@ def test_fork(pair: Any) -> None:
         cwd=Path(__file__).parent.parent,
     )
     assert (ran.stdout.split(), ran.stderr) == (["0", "1", "True"], "")
+
+
+@every_kind
+def test_question_within_the_time_of_its_call(caller: Caller) -> None:
+    """Which kind of server it is, asked on the way where that decides, is not waited for beyond the call's own time."""
+    with Simulator(models=(MODEL,)) as server:
+        server.faults.turn_on("finish-null")
+        server.faults.turn_on("no-answer", path="/v1/models")
+        started = time.monotonic()
+        with pytest.raises(openai.APIConnectionError):
+            caller.run(chat, base_url=server.url, timeout=1.0, max_retries=0)
+        assert time.monotonic() - started < 2.5

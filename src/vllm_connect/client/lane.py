@@ -145,21 +145,22 @@ class Lane:
         return self._wire
 
     def wire_at(self, call: Call) -> Any:
-        """Return the wire to the replica of this attempt."""
-        return self._wire if call.member is call.home else self._client._client.wires.to(call.member.endpoint)
+        """Return the wire to the replica of this attempt: the client may have another address by now."""
+        client = self._client
+        return self._wire if call.member is client._home else client._client.wires.to(call.member.endpoint)
 
     def moved(self, member: Member, prepared: Prepared) -> tuple[Head, str]:
         """Return the head of a request, and its URL, as they are at another replica; kept with the head."""
         head = prepared.head
         found = head.moved.get(member.name)
         if found is None:
-            found = head.moved[member.name] = self._moved(member, head, prepared.url)
+            found = head.moved[member.name] = self._moved(prepared.call.home, member, head, prepared.url)
         return found
 
-    def _moved(self, member: Member, head: Head, url: str) -> tuple[Head, str]:
+    def _moved(self, home: Member, member: Member, head: Head, url: str) -> tuple[Head, str]:
         client = self._client
         http = client._client.http
-        path = client._settings.endpoint.path_at(member.endpoint, http.URL(url).raw_path.decode("ascii"))
+        path = home.endpoint.path_at(member.endpoint, http.URL(url).raw_path.decode("ascii"))
         there = http.URL(member.endpoint.base_url).copy_with(raw_path=path.encode())
         headers = [(name, there.netloc if name.lower() == b"host" else value) for name, value in head.headers]
         route = client._client.wires.to(member.endpoint).route
