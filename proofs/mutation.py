@@ -278,9 +278,9 @@ def run_tests(layer: str, order: Order, *, is_shown: bool = False) -> int:
         deadline=None,
     )
     hypothesis.settings.load_profile("mutation")
-    arguments = ["-x", "-q", "--noconftest", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
-    # pytest would have its word in modules that are imported before it.
-    arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *TESTS[layer]]
+    # As little of pytest as these tests need: most of a mutant's time is its start.
+    arguments = ["-c", os.devnull, "--rootdir", str(ROOT), "--noconftest", "--import-mode=importlib"]
+    arguments += ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *TESTS[layer]]
     if is_shown:
         return int(pytest.main(arguments, [order]))
     told = io.StringIO()
@@ -323,6 +323,7 @@ def import_the_rest() -> None:
     """Import what tests need and mutants do not change, once for all children."""
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in ("hypothesis.strategies", "openai", "vllm_connect.settings", "vllm_connect.facts"):
         importlib.import_module(name)
     changed = [

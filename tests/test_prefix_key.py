@@ -70,6 +70,37 @@ def test_requests_that_spread(other: dict[str, Any]) -> None:
     assert prefix_key(chat("Be kind.", "Hello?")) != prefix_key(other) is not None
 
 
+@given(st.integers(1, 12_000))
+def test_how_much_of_a_prompt_counts(length: int) -> None:
+    """Of a text of more than 64 characters, and of more than 16 tokens, a power of two of such blocks, 128 at most."""
+    for block, one, other in ((64, "a", "b"), (16, [7], [8])):
+        counts = block * 2 ** (min(length // block, 128).bit_length() - 1) if length >= block else length
+        prompt = one * length
+        last = prompt[: counts - 1] + other + prompt[counts:]
+        assert prefix_key({"prompt": prompt}) != prefix_key({"prompt": last})
+        if counts < length:
+            behind = prompt[:counts] + other + prompt[counts + 1 :]
+            assert prefix_key({"prompt": prompt}) == prefix_key({"prompt": behind})
+
+
+def test_how_much_of_a_chat_counts() -> None:
+    """Of a chat, 8,192 characters count, names of fields and empty texts among them, in the order of the template."""
+    for length in (1, 100, 8000):
+        assert prefix_key(chat("x" * length, "One?")) != prefix_key(chat("x" * length, "Another?"))
+    assert prefix_key(chat("x" * 8170, "One?")) == prefix_key(chat("x" * 8170, "Another?"))
+    late = [{"role": "system", "content": ""}] * 9000
+    texts = ["One?", "Another?"]
+    assert len({prefix_key({"messages": [*late, {"role": "user", "content": text}]}) for text in texts}) == 1
+    greeted = [{"role": "assistant", "content": "Hello!"}]
+    assert (
+        len({prefix_key({"messages": [*greeted, {"role": "user", "content": text}]}) for text in texts}) == 2
+    )
+    for role in ("assistant", "tool", "function"):
+        asked = [{"role": "user", "content": "One?"}, {"role": role, "content": ""}]
+        more = [{"messages": [*asked, {"role": "user", "content": text}]} for text in texts]
+        assert prefix_key(more[0]) == prefix_key(more[1]) == prefix_key({"messages": asked[:1]})
+
+
 def test_a_key_needs_a_prompt() -> None:
     """Requests without a prompt whose beginning is cached have no key: embeddings, empty bodies, empty prompts."""
     bodies: list[dict[str, Any]] = [
@@ -112,6 +143,7 @@ def test_a_key_costs_little_however_large_the_body_is() -> None:
         "x" * 10_000_000,
         ["x"] * 1_000_000,
         [[]] * 1_000_000,
+        [""] * 1_000_000,
         deep,
         circle,
         10**5000,

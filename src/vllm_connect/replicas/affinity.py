@@ -14,8 +14,6 @@ BLOCK: Final = 16
 TOKEN: Final = 4
 # Tokens: what is alike for so long is worth a replica of its own, whatever follows.
 LONGEST: Final = 2048
-# So many values of a body are looked at, however odd its shape.
-MOST_VALUES: Final = 4096
 ANSWERS: Final = ("assistant", "tool", "function")
 NO_MORE: Final = object()
 
@@ -62,7 +60,7 @@ def _beginning(body: Mapping[str, Any]) -> list[str]:
 def _before_first_answer(messages: Sequence[Any]) -> list[Any]:
     head: list[Any] = []
     has_asked = False
-    for message in messages[:MOST_VALUES]:
+    for message in messages[:LONGEST]:
         # A message that is an object of the SDK is an answer that was put into the history as it came.
         role = message.get("role") if isinstance(message, Mapping) else "assistant"
         if has_asked and role in ANSWERS:
@@ -89,20 +87,19 @@ def _clipped(values: Sequence[Any]) -> list[str]:
     left = LONGEST * TOKEN
     clipped = []
     for text in _texts(values):
+        clipped.append(text[:left])
+        # An empty text counts too, or there might be no end of them.
+        left -= max(1, len(text))
         if left <= 0:
             break
-        clipped.append(text[:left])
-        left -= len(text)
     return clipped
 
 
 def _texts(values: Sequence[Any]) -> Iterator[str]:
     # No recursion: a body may be nested deeper than Python goes.
     inside: list[Iterator[Any]] = [iter(values)]
-    looked_at = 0
-    while inside and looked_at < MOST_VALUES:
+    while inside:
         value = next(inside[-1], NO_MORE)
-        looked_at += 1
         if value is NO_MORE:
             inside.pop()
         elif isinstance(value, str):
