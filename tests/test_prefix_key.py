@@ -62,12 +62,26 @@ def test_requests_that_belong_together(one: dict[str, Any], other: dict[str, Any
         chat("Be kind.", "Hello?", tools=TOOLS),
         chat("Be kind.Hello?", ""),
         {"model": "qwen", "prompt": "Be kind.Hello?"},
+        {"model": "qwen", "prompt": [1, 2, 3]},
     ],
-    ids=["question", "system", "model", "salt", "tools", "borders", "text"],
+    ids=["question", "system", "model", "salt", "tools", "borders", "text", "tokens"],
 )
 def test_requests_that_spread(other: dict[str, Any]) -> None:
     """What makes the beginning of a prompt another, or the caches that may hold it, makes another key."""
     assert prefix_key(chat("Be kind.", "Hello?")) != prefix_key(other) is not None
+
+
+def test_names_and_prompts_are_not_taken_for_each_other() -> None:
+    """Where one ends and the next begins is part of the key; so is every token."""
+    bodies: list[dict[str, Any]] = [
+        {"model": "ab", "cache_salt": "c", "prompt": "d"},
+        {"model": "a", "cache_salt": "bc", "prompt": "d"},
+        {"model": "ab", "cache_salt": "", "prompt": "cd"},
+        {"model": "ab", "prompt": [1, 2]},
+        {"model": "ab", "prompt": [1, 3]},
+        {"model": "ab", "prompt": [12]},
+    ]
+    assert len({prefix_key(body) for body in bodies}) == len(bodies)
 
 
 @given(st.integers(1, 12_000))

@@ -173,6 +173,12 @@ def test_a_call_without_a_key_goes_to_the_less_loaded_of_two() -> None:
     assert max(counted.values()) - min(counted.values()) <= 4
 
 
+def test_any_chance_picks_a_replica() -> None:
+    """The ends of the range of chance are numbers of replicas too."""
+    for chance in (0.0, 0.999999, 1.0):
+        assert len({pick(group(3, lambda chance=chance: chance), 0.0) for _ in range(3)}) == 1  # type: ignore[misc]
+
+
 def test_the_share_of_a_slow_replica_falls() -> None:
     """A replica whose first tokens take ten times as long loses at least 80% of its share, and is given it back."""
     replicas = group(4)
@@ -428,6 +434,22 @@ def test_a_limit_never_makes_a_call_wait() -> None:
         attempt(replicas, name, 2.0 * step, OVERLOAD)
     assert [state.limit for state in replicas.report(60.0)] == [1, 1]
     assert Counter(pick(replicas, 60.0) for _ in range(10)) == dict.fromkeys(replicas.names, 5)
+
+
+def test_a_call_goes_to_the_one_that_is_least_filled() -> None:
+    """When all are at their limits, what counts is how much of its limit each has in flight."""
+    replicas = group(2)
+    small, large = replicas.names
+    for name, number in ((small, 11), (large, 41)):
+        for _ in range(number):
+            pick(replicas, 0.0, avoid=[other for other in replicas.names if other != name])
+        replicas.ended(name, 0.0, OVERLOAD)
+    for _ in range(10):
+        replicas.abandoned(large, 1.0)
+    assert [state.limit for state in replicas.report(10.0)] == [7, 28]
+    assert [state.in_flight for state in replicas.report(10.0)] == [10, 30]
+    assert [pick(replicas, 10.0) for _ in range(10)] == [large] * 10
+    assert {pick(replicas, 10.0), pick(replicas, 10.0)} == {small, large}
 
 
 def test_a_limit_that_is_used_grows_again() -> None:
