@@ -36,8 +36,8 @@ def plain(client: Any, **options: Any) -> Any:
     return client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=4, **options)
 
 
-def stream(client: Any) -> Any:
-    return plain(client, stream=True)
+def stream(client: Any, **options: Any) -> Any:
+    return plain(client, stream=True, **options)
 
 
 def by_sdk(client: Any) -> Any:
@@ -176,6 +176,24 @@ def test_max_retries(pair: Any) -> None:
             with pytest.raises(openai.InternalServerError):
                 plain(client)
         assert sum(asked(simulator) for simulator in pair) - before == 1 + most
+
+
+@pytest.mark.parametrize("wire", ["own", "sdk"])
+def test_replica_that_breaks_streams_off(wire: Any, pair: Any) -> None:
+    """A replica whose streams end too early rests, over either wire; so the calls after that go to the other one."""
+    one, other = pair
+    one.faults.turn_on("aborted", after_events=2, path="/v1/chat/*")
+    failed = 0
+    with OpenAI(base_url=[one.url, other.url], api_key=KEY, wire=wire) as client:
+        for number in range(20):
+            try:
+                list(stream(client, extra_headers={"X-Session-ID": str(number)}))
+            except openai.APIError:
+                failed += 1
+        states = {state.name: state for state in client.server.replicas()}
+    assert failed <= 2
+    assert states[one.url].failed >= 1
+    assert states[other.url].served >= 17
 
 
 def test_budget(pair: Any) -> None:

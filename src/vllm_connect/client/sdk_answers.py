@@ -43,6 +43,7 @@ from vllm_connect.client.replies import (
 )
 from vllm_connect.dispatch.call import Call, call_of
 from vllm_connect.dispatch.failure import is_transport_failure
+from vllm_connect.dispatch.replica_set import WELL
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial, PartialChoice, PartialToolCall
 from vllm_connect.outcome import Attempt, judge, judged
 from vllm_connect.outcome.completeness import asked_items, reason_of
@@ -354,6 +355,28 @@ class _Judging:
         if type(self._decoder) is SSEDecoder:  # a client class may have one of its own
             self._decoder = self._marks = _MarkingDecoder()
 
+    @contextlib.contextmanager
+    def _visiting(self) -> Iterator[None]:
+        """Tell the replica how the stream ended: the end of its body says nothing of it."""
+        call = self._view.call
+        visit = None if call is None else call.visit
+        if call is None or visit is None:
+            yield
+            return
+        call.is_judged = True
+        try:
+            yield
+        except Exception as error:
+            attempt = getattr(error, "attempt", None)
+            if attempt is not None:
+                visit.end(judge(attempt))
+            visit.leave()
+            raise
+        except BaseException:
+            visit.leave()
+            raise
+        visit.end(WELL)
+
     @property
     def _has_end_mark(self) -> bool:
         if self._marks is None or not isinstance(self._account, _Chunks):
@@ -453,28 +476,29 @@ class _Twin(_Judging, openai.Stream[T]):
 
     def judged(self) -> Iterator[T]:
         self._begin()
-        if self._is_no_stream():
-            raise self._no_stream(self.response.read())
-        with contextlib.closing(super().__stream__()) as items:  # type: ignore[type-var]  # a generator
-            while True:
-                try:
-                    item = next(items, OVER)
-                    is_off = item is not OVER and self._account.take(item)
-                except Exception as error:  # noqa: BLE001 - the SDK's, the transport's, JSON's: each becomes ours
-                    failure = self._failure(error)
-                    if failure is None:
-                        return
-                    raise failure from (error if failure is not error else error.__cause__)
-                if is_off:
-                    raise self._broken_off()
-                if item is OVER:
-                    break
-                yield item
-        wrong = self._at_end()
-        if wrong is not None and not (
-            self._may_be_whole() and accepts(self._client, wrong[0], self._view.call)
-        ):
-            raise wrong[1]
+        with self._visiting():
+            if self._is_no_stream():
+                raise self._no_stream(self.response.read())
+            with contextlib.closing(super().__stream__()) as items:  # type: ignore[type-var]  # a generator
+                while True:
+                    try:
+                        item = next(items, OVER)
+                        is_off = item is not OVER and self._account.take(item)
+                    except Exception as error:  # noqa: BLE001 - the SDK's, the transport's, JSON's: each becomes ours
+                        failure = self._failure(error)
+                        if failure is None:
+                            return
+                        raise failure from (error if failure is not error else error.__cause__)
+                    if is_off:
+                        raise self._broken_off()
+                    if item is OVER:
+                        break
+                    yield item
+            wrong = self._at_end()
+            if wrong is not None and not (
+                self._may_be_whole() and accepts(self._client, wrong[0], self._view.call)
+            ):
+                raise wrong[1]
 
 
 class JudgingStream(openai.Stream[T]):
@@ -496,28 +520,29 @@ class _AsyncTwin(_Judging, openai.AsyncStream[T]):
 
     async def judged(self) -> AsyncIterator[T]:
         self._begin()
-        if self._is_no_stream():
-            raise self._no_stream(await self.response.aread())
-        async with contextlib.aclosing(super().__stream__()) as items:  # type: ignore[type-var]  # a generator
-            while True:
-                try:
-                    item = await anext(items, OVER)
-                    is_off = item is not OVER and self._account.take(item)
-                except Exception as error:  # noqa: BLE001 - the SDK's, the transport's, JSON's: each becomes ours
-                    failure = self._failure(error)
-                    if failure is None:
-                        return
-                    raise failure from (error if failure is not error else error.__cause__)
-                if is_off:
-                    raise self._broken_off()
-                if item is OVER:
-                    break
-                yield item
-        wrong = self._at_end()
-        if wrong is not None and not (
-            self._may_be_whole() and await aaccepts(self._client, wrong[0], self._view.call)
-        ):
-            raise wrong[1]
+        with self._visiting():
+            if self._is_no_stream():
+                raise self._no_stream(await self.response.aread())
+            async with contextlib.aclosing(super().__stream__()) as items:  # type: ignore[type-var]  # a generator
+                while True:
+                    try:
+                        item = await anext(items, OVER)
+                        is_off = item is not OVER and self._account.take(item)
+                    except Exception as error:  # noqa: BLE001 - the SDK's, the transport's, JSON's: each becomes ours
+                        failure = self._failure(error)
+                        if failure is None:
+                            return
+                        raise failure from (error if failure is not error else error.__cause__)
+                    if is_off:
+                        raise self._broken_off()
+                    if item is OVER:
+                        break
+                    yield item
+            wrong = self._at_end()
+            if wrong is not None and not (
+                self._may_be_whole() and await aaccepts(self._client, wrong[0], self._view.call)
+            ):
+                raise wrong[1]
 
 
 class AsyncJudgingStream(openai.AsyncStream[T]):

@@ -53,7 +53,7 @@ class Call:
     `home` is the replica that its request was made for. `is_replayable` says whether its body can be sent again.
     Of the attempts, all are in `tries`; `retries` are those that `max_retries` caps, `crashes` those that a replica
     broke off. `tried` names the replicas of this round, `member` is the one of this attempt. `is_open` says that its
-    answer, a stream, is in the caller's hands.
+    answer, a stream, is in the caller's hands, `is_judged` that who reads it tells the replica how it ended.
     """
 
     timers: Timers
@@ -69,6 +69,7 @@ class Call:
     retries: int = 0
     crashes: int = 0
     is_open: bool = False
+    is_judged: bool = False
     member: Member = field(init=False)
     visit: Visit | None = None
     tried: set[str] | None = None

@@ -70,12 +70,14 @@ class Watch:
             self.visit.end(judge(attempt))
         return error
 
+    # Of a stream whose contents are judged, their reader says how it ended.
+
     def ended(self) -> None:
-        if self.call.is_open and self.visit is not None:
+        if self.call.is_open and self.visit is not None and not self.call.is_judged:
             self.visit.end(WELL)
 
     def closed(self) -> None:
-        if self.call.is_open and self.visit is not None:
+        if self.call.is_open and self.visit is not None and not self.call.is_judged:
             self.visit.leave()
 
 
