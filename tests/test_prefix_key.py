@@ -87,7 +87,8 @@ def test_names_and_prompts_are_not_taken_for_each_other() -> None:
 @given(st.integers(1, 12_000))
 def test_how_much_of_a_prompt_counts(length: int) -> None:
     """Of a text of more than 64 characters, and of more than 16 tokens, a power of two of such blocks, 128 at most."""
-    for block, one, other in ((64, "a", "b"), (16, [7], [8])):
+    kinds: Any = ((64, "a", "b"), (16, [7], [8]))
+    for block, one, other in kinds:
         counts = block * 2 ** (min(length // block, 128).bit_length() - 1) if length >= block else length
         prompt = one * length
         last = prompt[: counts - 1] + other + prompt[counts:]
