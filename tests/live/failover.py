@@ -36,7 +36,9 @@ GREEDY: Mapping[str, Any] = {
 }
 # Longer than a silent replica is asked twice, which takes some 16 s, and its calls done elsewhere.
 TOTAL = 90.0
-# Many a call waits here, though none runs: what the engine does with eight, it says no to with sixty-four.
+# Where hardly any call begins: seconds between two of one caller, and between two looks whether that is over.
+BETWEEN, PAUSE = 30.0, 0.2
+# Runs four calls, has four wait, and refuses the rest of its half of sixty-four.
 LIMITED = ("--max-num-seqs=4", "--max-num-queued-reqs=4")
 
 
@@ -147,6 +149,7 @@ class Load:
         self._half = in_flight // 2
         self._chance = chance
         self._is_over = threading.Event()
+        self._is_eased = False
         self._asked = self._mixed()
         self._lock = threading.Lock()
         self.calls: list[Ended] = []
@@ -165,6 +168,18 @@ class Load:
             thread.join()
         self._client.close()
 
+    @contextlib.contextmanager
+    def eased(self) -> Iterator[None]:
+        """Have hardly any call begin, so that a server that starts meanwhile has a processor to start on."""
+        self._is_eased = True
+        try:
+            yield
+        finally:
+            self._is_eased = False
+
+    def _pauses(self) -> bool:
+        return self._is_eased and not self._is_over.is_set() and self._chance.random() > PAUSE / BETWEEN
+
     def _mixed(self) -> Iterator[Asked]:
         kinds = itertools.cycle(itertools.product(("chat", "completions"), (False, True)))
         for endpoint, streamed in kinds:
@@ -176,6 +191,9 @@ class Load:
 
     def _blocking(self) -> None:
         while not self._is_over.is_set():
+            if self._pauses():
+                time.sleep(PAUSE)
+                continue
             self.calls.append(ended(self._client, self._next()))
 
     def _in_a_loop(self) -> None:
@@ -186,6 +204,9 @@ class Load:
 
             async def work() -> None:
                 while not self._is_over.is_set():
+                    if self._pauses():
+                        await asyncio.sleep(PAUSE)
+                        continue
                     self.calls.append(await aended(client, self._next()))
 
             await asyncio.gather(*(work() for _ in range(self._half)))
@@ -298,39 +319,40 @@ def engine_apart(model: Path, *, extra: tuple[str, ...] = ()) -> Options:
     )
 
 
-def _killed(server: Server, _: random.Random) -> None:
+def _killed(server: Server, _: random.Random, __: Load) -> None:
     os.killpg(server.process_group, signal.SIGKILL)
 
 
-def _terminated(server: Server, _: random.Random) -> None:
+def _terminated(server: Server, _: random.Random, __: Load) -> None:
     os.kill(server.process_group, signal.SIGTERM)
 
 
-def _stopped(server: Server, chance: random.Random) -> None:
+def _stopped(server: Server, chance: random.Random, _: Load) -> None:
     """Stop all its processes, for less or for more than it takes to give it up, and let them go on."""
     os.killpg(server.process_group, signal.SIGSTOP)
     time.sleep(chance.choice((8.0, 25.0)))
     os.killpg(server.process_group, signal.SIGCONT)
 
 
-def _engine_killed(server: Server, _: random.Random) -> None:
+def _engine_killed(server: Server, _: random.Random, __: Load) -> None:
     os.kill(engine_of(server), signal.SIGKILL)
 
 
-def _restarted(server: Server, _: random.Random) -> None:
+def _restarted(server: Server, _: random.Random, load: Load) -> None:
     os.kill(server.process_group, signal.SIGTERM)
     server.stop()
-    server.start()
-    server.wait_ready()
+    with load.eased():
+        server.start()
+        server.wait_ready()
     # Its counters begin at 0: it must get work again.
     wait_for(lambda: metric(server, "vllm:request_success_total") > 0, 30)
 
 
-def _full(_server: Server, _: random.Random) -> None:
+def _full(_server: Server, _: random.Random, __: Load) -> None:
     """Nothing is done: it was started with a queue for less than the load."""
 
 
-FAULTS: Mapping[str, Callable[[Server, random.Random], None]] = {
+FAULTS: Mapping[str, Callable[[Server, random.Random, Load], None]] = {
     "SIGKILL": _killed,
     "SIGTERM": _terminated,
     "SIGSTOP": _stopped,

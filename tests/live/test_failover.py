@@ -35,7 +35,7 @@ def test_failover(fault: str, victims: dict[str, Server], chat_server: Server) -
     with Load([victim.url, chat_server.url], IN_FLIGHT, chance, key=key) as load:
         time.sleep(BEFORE)
         before = len(load.calls)
-        FAULTS[fault](victim, chance)
+        FAULTS[fault](victim, chance, load)
         time.sleep(BEHIND)
     report = Report(load.calls, texts)
     assert report.wrong == []
