@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vllm_connect.replicas import Budget
 from vllm_connect.replicas.concurrency import Concurrency
+from vllm_connect.replicas.health import Health
 from vllm_connect.replicas.latency import Latency
 from vllm_connect.replicas.rendezvous import Lot
 from vllm_connect.replicas.spell import Spell
@@ -160,6 +161,16 @@ def test_a_limit() -> None:
     for _ in range(200_000):
         concurrency.went_well(1024)
     assert concurrency.limit == 1024
+
+
+def test_the_share_of_one_that_has_come_back() -> None:
+    """It grows evenly from a tenth to all in ten seconds, and stays."""
+    health = Health()
+    assert health.share(0.0) == 1.0
+    health.begin_warming(100.0)
+    shares = [health.share(100.0 + passed) for passed in (0.0, 0.5, 1.0, 5.0, 9.9, 10.0, 1000.0)]
+    assert shares == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.99, 1.0, 1.0])
+    assert health.share(101.0) == 1.0
 
 
 def test_lots_are_drawn_by_name_and_key() -> None:

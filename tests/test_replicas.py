@@ -89,7 +89,17 @@ def test_a_single_replica_is_always_picked(history: list[tuple[Verdict, float]])
         now += passed
         state = single.report(now)[0]
         assert (state.state, state.in_flight) == ("serving", 0)
+    single.exclude(single.names[0], "serves llama")
+    assert single.pick(now) == single.names[0]
     assert single.pick(now, avoid=single.names) is None
+
+
+def test_one_that_is_left_is_always_picked() -> None:
+    """A group that shrinks to one replica uses it, excluded or resting."""
+    replicas = group(2)
+    replicas.exclude(replicas.names[0], "serves llama")
+    replicas.update(replicas.names[:1], 0.0)
+    assert replicas.pick(0.0) == replicas.names[0]
 
 
 # Affinity.
@@ -154,13 +164,40 @@ def test_no_replica_has_more_than_its_share_of_the_load(number: int, steps: list
             replicas.ended(running.pop(at % len(running)), 0.0, WELL)
 
 
-def test_what_does_not_fit_at_home_goes_to_one_second_choice() -> None:
-    """Calls that find their home full all go where the key would go without it, so that only one more reads the prefix."""
+def test_what_does_not_fit_at_home_goes_to_its_next_rank() -> None:
+    """Calls that find their home full go where the key would go without it, so that only one more reads the prefix."""
     for key in KEYS[:20]:
         replicas = group(4)
-        first = home(replicas, key)
-        second = home(replicas, key, avoid=[first])
-        assert [pick(replicas, 0.0, key=key) for _ in range(2)] == [first, second]
+        ranks: list[str] = []
+        for _ in range(4):
+            ranks.append(home(replicas, key, avoid=ranks))
+        load: Counter[str] = Counter()
+        for begun in range(1, 33):
+            most = math.ceil(1.25 * begun / 4)
+            expected = next(name for name in ranks if load[name] < most)
+            assert pick(replicas, 0.0, key=key) == expected
+            load[expected] += 1
+
+
+def test_a_key_whose_ranks_are_all_full_goes_to_the_least_loaded() -> None:
+    """A call that must avoid the replica with room goes to the one that has least in flight."""
+    replicas = group(3)
+    busy, less, free = replicas.names
+    for name, number in ((busy, 8), (less, 6)):
+        for _ in range(number):
+            assert replicas.pick(0.0, avoid=[other for other in replicas.names if other != name]) == name
+    assert {home(replicas, key, avoid=[free]) for key in KEYS[:50]} == {less}
+
+
+def test_a_replica_that_warms_up_has_a_smaller_share_of_the_load() -> None:
+    """At a tenth of its share, it gets one call where the others have ten each."""
+    replicas = group(4, lambda: 0.5)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 0.0, CRASH)
+    come_back(replicas, bad, 2.0)
+    counted = Counter(pick(replicas, 2.0, key=key) for key in KEYS[:31])
+    assert counted[bad] <= 2
+    assert max(counted.values()) <= math.ceil(1.25 * 31 / 3.1)
 
 
 # Without a key.
@@ -246,6 +283,15 @@ def test_failures_are_in_a_row(verdict: Verdict, failures: int) -> None:
             assert state.state == "resting"
         else:
             assert (state.state, state.failures, state.reason) == ("serving", 0, "")
+
+
+def test_what_went_well_before_does_not_excuse_wrong_answers() -> None:
+    """Three wrong answers in a row are too many after a hundred good ones too."""
+    replicas = group(4)
+    bad = replicas.names[0]
+    for verdict in (*[WELL] * 100, *[WRONG] * 3):
+        attempt(replicas, bad, 1.0, verdict, began=1.0)
+    assert states(replicas, 1.0)[bad].state == "resting"
 
 
 def test_wrong_answers_to_a_few_of_the_requests() -> None:
@@ -358,6 +404,21 @@ def test_a_call_that_has_failed_does_not_probe() -> None:
     assert replicas.pick(5.0, avoid=[tried, good, bad]) is None
 
 
+def test_the_last_resort_is_the_one_that_is_back_soonest() -> None:
+    """Of those that rest, a call that has tried all others takes the one with least in flight, then with least rest."""
+    replicas = group(4, lambda: 0.5)
+    later, sooner, *others = replicas.names
+    attempt(replicas, later, 0.5, CRASH)
+    attempt(replicas, sooner, 0.2, CRASH)
+    assert [pick(replicas, 0.6, avoid=others) for _ in range(3)] == [sooner, later, sooner]
+    # These find out how the two are: no other call is needed for that.
+    assert {pick(replicas, 5.0) for _ in range(20)} == set(others)
+    for _ in range(2):
+        replicas.ended(sooner, 5.1, WELL, began=0.6)
+    attempt(replicas, sooner, 6.0, CRASH)
+    assert pick(replicas, 9.0) == sooner
+
+
 def test_what_began_before_a_rest_does_not_end_it() -> None:
     """A server that drains finishes its work and takes no new: neither that nor its late failures count as probes."""
     replicas = group(2, lambda: 0.5)
@@ -427,6 +488,45 @@ def test_a_refusal_shrinks_the_limit_and_lets_others_go_first() -> None:
     assert full in {pick(replicas, 0.6) for _ in range(30)}
 
 
+def test_a_replica_that_refuses_is_passed_over_for_a_moment() -> None:
+    """One that is below its limit too is left alone, each time for twice as long, until it takes work again."""
+    replicas = group(2, lambda: 0.5)
+    full, other = replicas.names
+
+    def is_passed_over(now: float) -> bool:
+        return {home(replicas, key, now) for key in KEYS[:30]} == {other}
+
+    now = 0.0
+    for length in (0.5, 1.0, 2.0, 4.0, 4.0):
+        attempt(replicas, full, now, OVERLOAD)
+        assert states(replicas, now)[full].reason == "it has more work than it takes (busy)"
+        attempt(replicas, full, now + length / 2, OVERLOAD)
+        assert is_passed_over(now + length - 0.01)
+        assert not is_passed_over(now + length)
+        now += length
+    attempt(replicas, full, now, OVERLOAD)
+    attempt(replicas, full, now + 0.1, WELL, began=now - 1.0)
+    assert is_passed_over(now + 0.1)
+    assert states(replicas, now + 0.1)[full].reason
+    attempt(replicas, full, now + 0.2, WELL, began=now + 0.1)
+    assert not is_passed_over(now + 0.2)
+    assert not states(replicas, now + 0.2)[full].reason
+    attempt(replicas, full, now + 0.3, OVERLOAD)
+    assert not is_passed_over(now + 0.8)
+
+
+def test_a_probe_that_is_refused_leaves_the_next_call_to_find_out() -> None:
+    """A replica that is back and full is alive: it is tried again after a moment, and its rest grows no longer."""
+    replicas = group(2, lambda: 0.5)
+    bad, other = replicas.names
+    attempt(replicas, bad, 0.0, CRASH)
+    assert pick(replicas, 1.0) == bad
+    replicas.ended(bad, 1.1, OVERLOAD, began=1.0)
+    assert pick(replicas, 1.2) == other
+    assert states(replicas, 1.2)[bad].rests_for == 0.0
+    assert pick(replicas, 1.7) == bad
+
+
 def test_a_limit_never_makes_a_call_wait() -> None:
     """When all are at their limits, a call goes to the one least filled; limits are 1 at least."""
     replicas = group(2)
@@ -475,8 +575,11 @@ def test_a_first_token_brings_a_probed_replica_back() -> None:
     bad = replicas.names[0]
     attempt(replicas, bad, 0.0, CRASH)
     assert pick(replicas, 1.0) == bad
-    replicas.heard(bad, 1.2, 0.2)
-    assert states(replicas, 1.2)[bad].state == "warming"
+    replicas.heard(bad, 1.2, 1.3)
+    assert states(replicas, 1.2)[bad].state == "resting"
+    replicas.heard(bad, 1.3, 0.3)
+    assert states(replicas, 1.3)[bad].state == "warming"
+    assert states(replicas, 1.3)[bad].first_token == pytest.approx(1.2)
 
 
 def test_slow_first_tokens_shrink_the_limit() -> None:
@@ -524,6 +627,9 @@ def test_a_replica_without_the_model_is_passed_over() -> None:
     assert {home(replicas, key, 59.0, model="qwen") for key in KEYS[:50]} == {good}
     assert {home(replicas, key, 59.0, model="other") for key in KEYS[:50]} == {bad, good}
     assert replicas.pick(1.0, model="qwen", avoid=[good]) is None
+    replicas.readmit(bad)
+    assert replicas.pick(1.0, model="qwen", avoid=[good]) == bad
+    attempt(replicas, bad, 0.0, MISPLACED, model="qwen")
     attempt(replicas, good, 59.0, MISPLACED, model="qwen")
     assert pick(replicas, 59.5, model="qwen") in replicas.names
     assert {home(replicas, key, 60.0, model="qwen") for key in KEYS[:50]} == {bad}
@@ -613,6 +719,18 @@ def test_what_a_full_queue_refuses_moves_free() -> None:
     assert replicas.may_move_free(small, 25.0, [small])
 
 
+def test_one_replica_in_good_standing_is_enough_to_move_to() -> None:
+    """A call may leave the dead while one other is well, though a third has just come back from a failure."""
+    for verdict in (UNREACHABLE, CRASH):
+        replicas = group(3, lambda: 0.5)
+        dead, sick, good = replicas.names
+        attempt(replicas, sick, 0.0, verdict)
+        come_back(replicas, sick, 3.0)
+        attempt(replicas, dead, 4.0, CRASH)
+        assert not replicas.may_move_free(dead, 4.0, [dead, good])
+        assert replicas.may_move_free(dead, 4.0, [dead])
+
+
 @pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE, SILENT])
 def test_no_move_is_free_into_a_sick_group(verdict: Verdict) -> None:
     """Where each other replica is tried, excluded or has failed in the last ten seconds, a move is charged."""
@@ -650,9 +768,27 @@ def test_replicas_change_while_calls_run() -> None:
     replicas.update([first, second], 2.0)
     assert states(replicas, 2.0)[first].in_flight == 1
     replicas.ended(first, 2.5, WELL)
+    assert replicas.may_move_free("never known", 2.5, [])
     replicas.ended("never known", 2.5, WELL)
     replicas.abandoned("never known", 2.5)
     assert states(replicas, 2.5)[first].in_flight == 0
+
+
+def test_a_removed_replica_is_forgotten_with_its_last_call() -> None:
+    """One that comes back later begins anew, also if its last caller left."""
+    replicas = group(2)
+    first, second = replicas.names
+    for last in (None, "ended", "abandoned"):
+        attempt(replicas, first, 0.0, WELL)
+        if last:
+            assert replicas.pick(0.0, avoid=[second]) == first
+        replicas.update([second], 0.0)
+        if last == "ended":
+            replicas.ended(first, 0.0, WELL)
+        elif last == "abandoned":
+            replicas.abandoned(first, 0.0)
+        replicas.update([first, second], 0.0)
+        assert states(replicas, 0.0)[first].served == 0
 
 
 class Work:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vllm_connect.outcome import Again, Attempt, Blame, Verdict
+from vllm_connect.replicas import MOST_CRASHES
 
 __all__ = [
     "LONGEST_RETRY_AFTER",
@@ -27,8 +28,6 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 8.0
 # A server's wish beyond this is better told to the caller than obeyed (the SDK's limit).
 LONGEST_RETRY_AFTER = 120.0
-# A request that breaks what answers it must not be walked through all replicas.
-MOST_CRASHES = 2
 # How far a wait may stray: to the half of a backoff, and this much beyond what a server asks for.
 JITTER = 0.5
 EXTRA_AFTER = 0.25
