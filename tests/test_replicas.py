@@ -721,14 +721,24 @@ def test_what_a_full_queue_refuses_moves_free() -> None:
 
 def test_one_replica_in_good_standing_is_enough_to_move_to() -> None:
     """A call may leave the dead while one other is well, though a third has just come back from a failure."""
-    for verdict in (UNREACHABLE, CRASH):
-        replicas = group(3, lambda: 0.5)
-        dead, sick, good = replicas.names
-        attempt(replicas, sick, 0.0, verdict)
-        come_back(replicas, sick, 3.0)
-        attempt(replicas, dead, 4.0, CRASH)
-        assert not replicas.may_move_free(dead, 4.0, [dead, good])
-        assert replicas.may_move_free(dead, 4.0, [dead])
+    replicas = group(3, lambda: 0.5)
+    dead, sick, good = replicas.names
+    attempt(replicas, sick, 0.0, CRASH)
+    come_back(replicas, sick, 3.0)
+    attempt(replicas, dead, 4.0, CRASH)
+    assert not replicas.may_move_free(dead, 4.0, [dead, good])
+    assert replicas.may_move_free(dead, 4.0, [dead])
+
+
+def test_a_replica_that_could_not_be_reached_is_well_when_it_is_back() -> None:
+    """In a rolling restart the next server goes as soon as the last one is back: its calls may move there."""
+    replicas = group(2, lambda: 0.5)
+    first, second = replicas.names
+    attempt(replicas, first, 0.0, CRASH)
+    attempt(replicas, first, 20.0, UNREACHABLE)
+    come_back(replicas, first, 25.0)
+    attempt(replicas, second, 26.0, CRASH)
+    assert replicas.may_move_free(second, 26.0, [second])
 
 
 @pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE, SILENT])

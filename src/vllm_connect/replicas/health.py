@@ -20,7 +20,7 @@ WEIGHTS: Final[Mapping[Blame, int]] = {
     Blame.WRONG: 2,
 }
 # Failures after which a replica cannot be counted on for a while: it may be gone.
-GRAVE: Final = frozenset({Blame.UNREACHABLE, Blame.CRASH, Blame.SILENT})
+GRAVE: Final = frozenset({Blame.CRASH, Blame.SILENT})
 # Seconds without one of them, after which a replica is in good standing.
 GOOD_STANDING: Final = 10.0
 # Seconds of a first rest, each next one twice as long, and the longest.
@@ -51,6 +51,7 @@ class Health:
         "_pause",
         "_probes",
         "_rest",
+        "_unreachable_at",
         "_weight",
         "failures",
         "is_resting",
@@ -68,7 +69,7 @@ class Health:
         self._weight = 0
         self._failing_since = -math.inf
         self._first_begun = 0
-        self._grave_at = -math.inf
+        self._grave_at = self._unreachable_at = -math.inf
         self._back_at = -math.inf
         self._is_warming = False
 
@@ -88,7 +89,8 @@ class Health:
 
     def is_in_good_standing(self, now: float) -> bool:
         """Whether it is at work and has lately broken nothing off."""
-        return not self.is_resting and now - self._grave_at >= GOOD_STANDING
+        last = max(self._grave_at, self._unreachable_at)
+        return not self.is_resting and now - last >= GOOD_STANDING
 
     def share(self, now: float) -> float:
         """Return how much of its share of the work it is given: less than 1 only when it has just come back."""
@@ -128,6 +130,8 @@ class Health:
         # While a server fails whatever it is newly asked, what it began before may still go well.
         if began >= self._failing_since:
             self.failures = self._weight = 0
+            # A server that was restarted is as good as any; nothing was lost while it could not be reached.
+            self._unreachable_at = -math.inf
         if began >= self._pause.since:
             self._pause.forget()
         if not self.failures and not self._pause.in_a_row:
@@ -161,6 +165,8 @@ class Health:
         self.reason = _told(verdict)
         if verdict.blame in GRAVE:
             self._grave_at = now
+        elif verdict.blame is Blame.UNREACHABLE:
+            self._unreachable_at = now
         # What breaks a replica ends all it has in flight, at once or later: one fault, one rest. Who goes to it all the
         # same, as no other is left, does not make its rest longer.
         if began < self._rest.since or (self.is_resting and self._rest.is_on(now)):
