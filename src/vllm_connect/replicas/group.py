@@ -90,8 +90,9 @@ class Group:
     ) -> None:
         """Take an attempt out of flight, and take in what it says of its replica.
 
-        `began`: when it was picked; what began before its replica went to rest says nothing new. `first_token`: seconds from sending to the first token, where it was timed. `model`: what it was asked for, so
-        that a replica which does not serve it is passed over by calls for it.
+        `began`: when it was picked; what began before its replica went to rest says nothing new. `first_token`: seconds
+        from sending to the first token, where it was timed. `model`: what it was asked for, so that a replica which does
+        not serve it is passed over by calls for it.
         """
         with self._lock:
             replica = self._known(name)
@@ -200,7 +201,7 @@ class Group:
         self._removed.clear()
         for replica in self._replicas.values():
             replica.in_flight = 0
-            replica.health.end_probe()
+            replica.health.forget_probes()
 
     def report(self, now: float) -> tuple[ReplicaState, ...]:
         """Return how every replica is now, in the order of their names."""

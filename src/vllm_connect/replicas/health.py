@@ -73,6 +73,11 @@ class Health:
         self._back_at = -math.inf
         self._is_warming = False
 
+    @property
+    def rests_until(self) -> float:
+        """The moment at which its last rest is over, -inf if it had none."""
+        return self._rest.until
+
     def rests_for(self, now: float) -> float | None:
         """Return the seconds it still rests, 0 when a probe may go to it, None when it is at work."""
         return max(0.0, self._rest.until - now) if self.is_resting else None
@@ -112,6 +117,10 @@ class Health:
     def end_probe(self) -> None:
         """Count the end of an attempt that says nothing of it."""
         self._probes = max(0, self._probes - 1)
+
+    def forget_probes(self) -> None:
+        """Have the next call be the first that finds out how it is."""
+        self._probes = 0
 
     def went_well(self, now: float, began: float) -> None:
         """Count a good answer, or the first token of one, to an attempt that began at this moment."""
