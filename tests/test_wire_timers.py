@@ -87,6 +87,23 @@ def test_connect(way: Callable[..., Any], shell: str, server: Simulator) -> None
             assert 0.3 <= outcome.seconds <= 0.3 + LATE
 
 
+def test_a_loop_that_stands_still_is_no_delay_of_the_server(server: Simulator) -> None:
+    """A connection that came about while a caller's own code held the loop up is used, however late it is seen."""
+
+    async def run(turns: int) -> None:
+        timeouts = Timeouts(connect=0.3, total=5)
+        async with AsyncOpenAI(base_url=server.url, timeouts=timeouts, max_retries=0, wire="own") as client:
+            call = asyncio.create_task(plain(client))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(0.5)  # noqa: ASYNC251 - the matter of this test
+            assert (await call).choices
+
+    # After how many turns of the loop a call connects is not said: it is held up after each.
+    for turns in range(1, 6):
+        asyncio.run(run(turns))
+
+
 @every_shell
 def test_pings_reset_no_timer(shell: str) -> None:
     """VLLM's pings keep a connection alive, and say nothing of the tokens."""

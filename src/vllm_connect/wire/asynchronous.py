@@ -29,6 +29,8 @@ __all__ = ["AsyncExchange", "AsyncWire"]
 
 # All timers of a loop are looked at this often, so that a token costs no timer of its own.
 SWEEP: Final = 0.1
+# A loop that is so late with a timer was held up by a caller's own code, or by a machine that does much else.
+STANDSTILL: Final = 0.1
 
 
 class AsyncWire:
@@ -181,20 +183,31 @@ class _Pool:
             await anext(self._until_loop_ends)
         # An address that is written as a number is judged before anything happens: a proxy would hide it later.
         self._judge(self._route.endpoint.host)
-        connect = None if timers.connect is None else now + timers.connect
-        due = deadline if connect is None else min(connect, deadline)
+        within = math.inf if timers.connect is None else timers.connect
+        due = min(now + within, deadline)
         try:
-            async with asyncio.timeout(_delay(due - now)):
-                _transport, connection = await open_transport(
-                    self._route, lambda: _Connection(self), judge=self._judge
-                )
+            try:
+                return await self._connect(due, now)
+            except TimeoutError:
+                now = self.clock()
+                if due == deadline or now - due < STANDSTILL:
+                    raise
+                # The loop stood still, and has not seen what came about meanwhile: once more, as on a new day.
+                due = min(now + within, deadline)
+                return await self._connect(due, now)
         except TimeoutError:
             if self.clock() < due:  # the system's own limit, not ours
                 raise ConnectFailed("timed out") from None
             raise TimerExpired("total" if due == deadline else "connect") from None
         except OSError as error:
             raise ConnectFailed(str(error)) from error
-        return connection
+
+    async def _connect(self, due: float, now: float) -> _Connection:
+        async with asyncio.timeout(_delay(due - now)):
+            _transport, connection = await open_transport(
+                self._route, lambda: _Connection(self), judge=self._judge
+            )
+            return connection
 
     async def _wait_for_place(self, deadline: float) -> None:
         place = self.loop.create_future()
