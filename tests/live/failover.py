@@ -231,10 +231,12 @@ class Report:
 
     def _judge(self, call: Ended) -> None:
         if call.error is None:
-            if call.finish == "length" and call.text == self.texts[call.asked.endpoint, call.asked.number]:
+            undisturbed = self.texts[call.asked.endpoint, call.asked.number]
+            if call.finish == "length" and call.text == undisturbed:
                 self.done += 1
             else:
-                self.wrong.append(f"{call.asked} was taken for done: {call.finish!r}, {call.text!r}")
+                told = f"{call.asked} was taken for done: {call.finish!r}, {call.text!r}"
+                self.wrong.append(f"{told}; undisturbed it is {undisturbed!r}")
         elif not (call.asked.streamed and call.text):
             self.wrong.append(f"{call.asked} failed with nothing delivered: {call.error!r}")
         elif isinstance(call.error, openai.APIConnectionError) and getattr(call.error, "partial", None):
