@@ -215,30 +215,13 @@ class Load:
 # -- what it came to
 
 
-# Of a text that goes another way, so many characters are the same before it does.
-ALIKE = 8
-
-
-def _goes_another_way(text: str, undisturbed: str) -> bool:
-    """Whether a text begins as the undisturbed one and is no part of it.
-
-    A greedy text depends on what else is in its batch, where two tokens are nearly as likely: vLLM promises the same
-    text only with batch invariance. An answer that was cut is a part of the undisturbed text.
-    """
-    return text[:ALIKE] == undisturbed[:ALIKE] and not undisturbed.startswith(text)
-
-
 @dataclass
 class Report:
-    """What the calls of one trial came to, each in exactly one of: done, partial, wrong.
-
-    `other_ways` of those done have a text that is not the undisturbed one, and begins as it.
-    """
+    """What the calls of one trial came to, each in exactly one of: done, partial, wrong."""
 
     calls: Sequence[Ended]
     texts: Texts
     done: int = 0
-    other_ways: int = 0
     partial: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -251,9 +234,6 @@ class Report:
             undisturbed = self.texts[call.asked.endpoint, call.asked.number]
             if call.finish == "length" and call.text == undisturbed:
                 self.done += 1
-            elif call.finish == "length" and _goes_another_way(call.text, undisturbed):
-                self.done += 1
-                self.other_ways += 1
             else:
                 told = f"{call.asked} was taken for done: {call.finish!r}, {call.text!r}"
                 self.wrong.append(f"{told}; undisturbed it is {undisturbed!r}")
