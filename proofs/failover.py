@@ -138,7 +138,7 @@ class Proof:
 
     def _trial(self, fault: str, victim: Place, other: Place) -> Trial:
         began = time.monotonic()
-        with Load([victim.server.url, other.server.url], IN_FLIGHT, self.chance) as load:
+        with Load([victim.server.url, other.server.url], IN_FLIGHT, self.chance, self.texts) as load:
             time.sleep(BEFORE)
             FAULTS[fault](victim.server, self.chance, load)
             time.sleep(BEHIND)
@@ -181,8 +181,9 @@ def proof(python: Path, chance: random.Random) -> Iterator[Proof]:
         places = [Place(server, plain, waits, is_damaged=True) for server in servers]
         for place in places[:2]:
             place.start_again(pool, plain)
-        places[0].starting.result()
-        texts = references(places[0].server)
+        for place in places:
+            place.starting.result()
+        texts = references(*(place.server for place in places))
         yield Proof(places, pool, plain, engine_apart(model, extra=LIMITED), chance, texts)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.failover import FAULTS, Load, Report, engine_apart, references
+from tests.live.failover import FAULTS, Load, Report, Texts, engine_apart, references
 from tests.live.servers import Options, Server
 
 IN_FLIGHT = 16
@@ -26,13 +26,18 @@ def victims(launch: Callable[[Options], Server], chat_model: Path) -> dict[str, 
     return started
 
 
+@pytest.fixture(scope="module")
+def texts(victims: dict[str, Server], chat_server: Server) -> Texts:
+    """What the servers say to each prompt while nothing fails."""
+    return references(chat_server, *victims.values())
+
+
 @pytest.mark.parametrize("fault", SUDDEN)
-def test_failover(fault: str, victims: dict[str, Server], chat_server: Server) -> None:
+def test_failover(fault: str, victims: dict[str, Server], chat_server: Server, texts: Texts) -> None:
     """No call fails of which nothing was delivered, and none that was broken off is taken for done."""
     chance = random.Random(1)
     victim, key = victims[fault], chat_server.options.api_key
-    texts = references(chat_server)
-    with Load([victim.url, chat_server.url], IN_FLIGHT, chance, key=key) as load:
+    with Load([victim.url, chat_server.url], IN_FLIGHT, chance, texts, key=key) as load:
         time.sleep(BEFORE)
         before = len(load.calls)
         FAULTS[fault](victim, chance, load)
