@@ -81,7 +81,7 @@ def test_hooks_of_the_sdks_streams(kind: type[Any]) -> None:
 
 def test_every_argument_of_the_sdk_is_known() -> None:
     """Each argument of the SDK's constructor is ours too, or one of the platform that is refused by name."""
-    from vllm_connect.client.connected import PLATFORM_ARGUMENTS  # noqa: PLC0415
+    from vllm_connect.client.arguments import PLATFORM_ARGUMENTS  # noqa: PLC0415
 
     theirs = {
         name for name in inspect.signature(openai.OpenAI.__init__).parameters if not name.startswith("_")

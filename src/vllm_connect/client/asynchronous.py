@@ -11,16 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import anyio
 import openai
 
-from vllm_connect.client.connected import (
-    SDK_KEY,
-    SETTINGS,
-    SURVEY_SECONDS,
-    Connected,
-    Inherited,
-    refuse_unknown_arguments,
-    request_for,
-    with_model,
-)
+from vllm_connect.client.arguments import SETTINGS, refuse_unknown_arguments
+from vllm_connect.client.connected import SDK_KEY, Connected, Inherited, request_for, with_model
+from vllm_connect.client.spread import SURVEY_SECONDS
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.dispatch.call import call_of

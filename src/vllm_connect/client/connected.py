@@ -7,19 +7,19 @@ that they stay.
 from __future__ import annotations
 
 import contextlib
-import difflib
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
 
+from vllm_connect.client.arguments import is_account_of_openai, key_source
 from vllm_connect.client.catalogue import Catalogue
+from vllm_connect.client.spread import Spread
 from vllm_connect.client.subject import subject_of
-from vllm_connect.discovery import Ask, Reply, disagreements, discover_facts
+from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import (
     CALL,
     KEY_GOES_HERE,
@@ -32,16 +32,14 @@ from vllm_connect.dispatch import (
     current_call,
 )
 from vllm_connect.dispatch.retry import LONGEST_RETRY_AFTER, retry_after, should_retry
-from vllm_connect.endpoint import Endpoint, Hidden, Key, parse_endpoint
+from vllm_connect.endpoint import Endpoint, Hidden, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
 from vllm_connect.explain import advice, printable, shape_text, status_advice, status_text
-from vllm_connect.facts import ServedModel, ServerFacts, is_engine_dead, is_model_missing
+from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
 from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import (
     CallableKey,
-    GivenKey,
-    KeySource,
     Settings,
     Timeouts,
     WithheldKey,
@@ -60,36 +58,10 @@ T = TypeVar("T")
 
 # Routes whose body names a model, which we fill in where it was left out.
 MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
-# What each replica serves is worth no longer wait than this, and than this share of the time that a call has.
-SURVEY_SECONDS = 3.0
-SURVEY_SHARE = 0.25
-# Where it was known before, one that does not answer at once is not waited for.
-RESURVEY_SECONDS = 0.25
-# A server that is up answers these questions in milliseconds, a busy one in seconds.
-QUESTION_SECONDS = 10.0
-# The constructor's arguments that are settings, which files and variables can give too.
-SETTINGS = frozenset(
-    {
-        "api_key",
-        "base_url",
-        "profile",
-        "model",
-        "model_aliases",
-        "timeouts",
-        "tls",
-        "limits",
-        "long_calls",
-        "wire",
-        "allow_insecure_key",
-        "use_openai_api_key",
-    }
-)
 # The SDK's classes of plain answers that are judged.
 JUDGED = frozenset({"ChatCompletion", "Completion", "CreateEmbeddingResponse"})
-# Arguments of the SDK's constructor that belong to the OpenAI platform and have no meaning towards vLLM.
-PLATFORM_ARGUMENTS = frozenset({"admin_api_key", "workload_identity", "provider", "data_residency"})
-
-
+# A server that is up answers these questions in milliseconds, a busy one in seconds.
+QUESTION_SECONDS = 10.0
 # While the SDK builds headers, `api_key` shows the mask: the key is not loaded there, nor ever in its hands.
 building_headers: ContextVar[bool] = ContextVar("vllm_connect_building_headers", default=False)
 
@@ -113,19 +85,14 @@ class Inherited:
     catalogue: Catalogue
 
 
-class Connected:
+class Connected(Spread):
     """The part of a client that knows its server: settings, key, timers, model names, explanations."""
 
-    _clock: Callable[[], float]
     admin_api_key: str | None
-    _client: Any
     _custom_query: Mapping[str, object]
     _make_sender: Callable[..., Any]
-    _settings: Settings
     _credentials: Credentials
-    _replicas: ReplicaSet
     _home: Member
-    _catalogue: Catalogue
 
     # -- construction
 
@@ -185,7 +152,7 @@ class Connected:
             return Inherited(settings, self._credentials, self._replicas, catalogue)
         source = self._credentials.source if api_key.value is None else key_source(api_key)
         withheld = settings.withheld
-        if api_key.value is None and _is_account_of_openai(source) and not endpoint.is_openai:
+        if api_key.value is None and is_account_of_openai(source) and not endpoint.is_openai:
             # As for a new client: this key is for OpenAI, and the new address is not OpenAI's.
             withheld = (*withheld, WithheldKey("OPENAI_API_KEY", "it is a key of the OpenAI platform"))
             source = source if settings.use_openai_api_key else None
@@ -423,11 +390,6 @@ class Connected:
     def _failed_reply(error: openai.APIError) -> Reply:
         return Reply(error.status_code if isinstance(error, openai.APIStatusError) else 0, error=error)
 
-    def _settings_at(self, server: str) -> Settings:
-        """Return the settings as they are for one of the replicas, by its address."""
-        member = next((one for one in self._replicas.members if str(one.endpoint) == server), None)
-        return self._settings if member is None else replace(self._settings, endpoint=member.endpoint)
-
     def _explained(self, error: BaseException) -> BaseException:
         """Return the error with what to do added to its message."""
         if isinstance(error, openai.OpenAIError) and hasattr(error, "advised"):
@@ -435,53 +397,6 @@ class Connected:
             explained: BaseException = error.advised(advice(error, settings))
             return explained
         return error
-
-    # -- several replicas
-
-    def _wants_survey(self) -> bool:
-        """Whether some of several replicas are to be asked what they serve, before the next call."""
-        return self._replicas.survey.is_due(self._clock())
-
-    def _tell_wires(self) -> None:
-        """Let the wires know of other replicas, for which one that says nothing is given up."""
-        wires = self._client.wires
-        if wires is not None and self._replicas.only is None:
-            group, clock = self._replicas.group, self._clock
-            wires.others.can_do_for = lambda name: group.has_alternative(name, clock())
-
-    def _survey_seconds(self, call: Call) -> float:
-        """Return how long a call waits for what replicas are asked on its way."""
-        most = RESURVEY_SECONDS if self._replicas.survey.served else SURVEY_SECONDS
-        first_token = call.timers.first_token
-        has = min(call.remaining(self._clock()), math.inf if first_token is None else first_token)
-        return min(most, max(has, 0.0) * SURVEY_SHARE)
-
-    def _surveyed(self, name: str, models: tuple[ServedModel, ...] | None) -> None:
-        """Take note of what a replica serves; who does not serve the same as the others is passed over."""
-        survey, group = self._replicas.survey, self._replicas.group
-        with survey.lock:
-            survey.note(name, models)
-            for other in group.names:  # what one serves by now may be why another was passed over
-                group.readmit(other)
-            for one in disagreements(survey.served):
-                group.exclude(one.replica, one.reason, model=one.model)
-
-    def _learn_models(self) -> None:
-        """Take the models of the first replica that told them, in the order in which they were given."""
-        survey = self._replicas.survey
-        if self._catalogue.models is None:
-            order = (member.name for member in self._replicas.members)
-            self._catalogue.models = next(
-                (survey.served[name] for name in order if name in survey.served), None
-            )
-
-    def _members_due(self) -> list[Member]:
-        names = self._replicas.survey.due(self._clock())
-        return [member for member in self._replicas.members if member.name in names]
-
-    def _at(self, member: Member) -> Self:
-        """Return this client with one of its replicas for its only server; connections are shared."""
-        return self.copy(base_url=[str(member.endpoint)])  # type: ignore[attr-defined, no-any-return]  # the SDK's
 
     # -- what `client.server` asks
 
@@ -505,14 +420,6 @@ class Connected:
         self._refuse_any_of_several(question)
         url = url_of(self._settings.endpoint, question.path, own_route=question.own_route)
         return FinalRequestOptions.construct(**question.request_options(url, self._custom_query))
-
-    def _refuse_any_of_several(self, question: Question[Any]) -> None:
-        members = self._replicas.members
-        if question.is_of_one and len(members) > 1:
-            raise SettingsError(
-                f"{question.path} is about one server, and this client has {len(members)} replicas. Name the one: "
-                f'client.with_options(base_url=["{members[0].endpoint}"]).server.'
-            )
 
     def _read(self, question: Question[T], response: httpx2.Response) -> T:
         """Return what an answer means; raises InvalidAnswer for one of another shape."""
@@ -546,14 +453,6 @@ class Connected:
             InvalidAnswer(text, response=response, server=server),
             Attempt(phase="complete", status=response.status_code, reading="no answer"),
         )
-
-    def _server_of(self, request: httpx2.Request) -> str:
-        """Return the address of the replica that a request went to."""
-        url = f"{request.url}/"
-        there = (
-            one.endpoint for one in self._replicas.members if url.startswith(f"{one.endpoint.root_url}/")
-        )
-        return str(next(there, self._settings.endpoint))
 
     # -- the SDK's hooks
 
@@ -654,47 +553,6 @@ def _wish_text(seconds: float | None) -> str:
     if seconds is None or seconds <= LONGEST_RETRY_AFTER:
         return ""
     return f"It asks not to be asked again for {seconds:g} s."
-
-
-def _is_account_of_openai(source: KeySource | None) -> bool:
-    """Whether a key came from OPENAI_API_KEY and opens an account of the OpenAI platform."""
-    return (
-        isinstance(source, GivenKey)
-        and source.place == "OPENAI_API_KEY"
-        and source.key.is_openai_platform_key
-    )
-
-
-def key_source(given: Hidden) -> KeySource | None:
-    """Return the source of a key given by argument: a text, a function, or a source already.
-
-    The text is never a local variable here: its check may raise.
-    """
-    place = "argument `api_key`"
-    if isinstance(given.value, str):
-        return GivenKey(Key(given.value, source=place), place) if given.value.strip() else None
-    if given.value is None or hasattr(given.value, "load"):
-        return cast("KeySource | None", given.value)
-    if callable(given.value):
-        return CallableKey(given.value)
-    raise TypeError(
-        f"`api_key` takes a str or a function that returns one, not {type(given.value).__name__}."
-    )
-
-
-def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:
-    """Refuse arguments that the constructor does not have; those of the platform with what to use instead.
-
-    The SDK's own `copy` hands on its platform arguments as None, and private ones.
-    """
-    for name, value in given.items():
-        if value is None or isinstance(value, openai.NotGiven) or name.startswith("_"):
-            continue
-        if name in PLATFORM_ARGUMENTS:
-            raise TypeError(f"`{name}` belongs to the OpenAI platform; for that use openai.OpenAI itself.")
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean `{close[0]}`?" if close else ""
-        raise TypeError(f"OpenAI() has no argument `{name}`.{hint}")
 
 
 def url_of(endpoint: Endpoint, path: str, *, own_route: bool) -> str:
