@@ -44,6 +44,11 @@ SPELLINGS = [
     ("unix:///run/vllm.sock", "unix:///run/vllm.sock/v1"),
     ("unix:/run/vllm.sock", "unix:///run/vllm.sock/v1"),
     ("unix:///run/vllm.sock/proxy/v1", "unix:///run/vllm.sock/proxy/v1"),
+    ("dns+http://gpus:8000", "dns+http://gpus:8000/v1"),
+    ("DNS+https://gpus/proxy/v1", "dns+https://gpus/proxy/v1"),
+    ("dns+gpus", "dns+http://gpus:8000/v1"),
+    ("http://gpus:8000 [10.0.0.7]", "http://gpus:8000/v1 [10.0.0.7]"),
+    ("gpus [2001:DB8::0:7]", "http://gpus:8000/v1 [2001:db8::7]"),
 ]
 
 REFUSED = [
@@ -69,6 +74,16 @@ REFUSED = [
     ("http://[::zz]:8000", "IPv6"),
     ("unix://run/vllm.sock", "unix:///run/vllm.sock"),
     ("unix:///", "names no unix socket"),
+    ("dns+http://10.0.0.7:8000", "Write http://10.0.0.7:8000/v1"),
+    ("dns+http://[::1]:8000", "Write http://[::1]:8000/v1"),
+    ("dns+unix:///run/vllm.sock", "Write unix:///run/vllm.sock/v1"),
+    ("dns+dns+http://gpus", "Write dns+http://gpus/v1"),
+    ("dns+http://gpus [10.0.0.7]", "host's name only"),
+    ("dns+http://user:secret@gpus", "user information"),
+    ("dns+", "is empty"),
+    ("http://10.0.0.1 [10.0.0.7]", "host's name only"),
+    ("http://gpus [300.0.0.7]", "no IP address between the brackets"),
+    ("http://gpus?secret [10.0.0.7]", "a query"),
 ]
 
 
@@ -126,6 +141,7 @@ def test_total(text: str) -> None:
         ("::1", True),
         ("unix:///s.sock", True),
         ("gpu1", False),
+        ("gpu1 [127.0.0.2]", True),
         ("10.0.0.1", False),
     ],
 )

@@ -122,7 +122,7 @@ def shape_text(path: str, content_type: str, settings: Settings) -> str:
     """Return what to say of an answer that is none of vLLM's, though its status says success."""
     kind = printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
     return (
-        f"{settings.endpoint.origin} answered {path} with something that is not vLLM's ({kind}). Is it the address "
+        f"{settings.endpoint.place} answered {path} with something that is not vLLM's ({kind}). Is it the address "
         f"of a vLLM server, and does a gateway before it pass the route on? {_address_from(settings)}"
     )
 
@@ -133,7 +133,7 @@ def status_advice(status: int, path: str, body: object, settings: Settings, *, o
     `own_key` says that the caller put an Authorization header of its own on the request.
     """
     if status == 401:  # noqa: PLR2004  # an HTTP status reads best as its number
-        refused = f"{settings.endpoint.origin} refused the Authorization header that your code gives."
+        refused = f"{settings.endpoint.place} refused the Authorization header that your code gives."
         return refused if own_key else _key_advice(settings)
     if status in _NO_ROUTE and not _is_handlers(body):
         return _route_advice(status, path, body, settings)
@@ -158,7 +158,7 @@ def _is_handlers(body: object) -> bool:
 
 
 def _key_advice(settings: Settings) -> str:
-    server = settings.endpoint.origin
+    server = settings.endpoint.place
     if settings.key is not None:
         return f"{server} refused the API key from {settings.origins.get('api_key', settings.key.place)}."
     withheld = "; ".join(f"{one.place} was not sent: {one.why}" for one in settings.withheld)
@@ -174,11 +174,11 @@ def _route_advice(status: int, path: str, body: object, settings: Settings) -> s
     if "/v1" not in endpoint.path and route not in _BROUGHT_BY:
         return f"{endpoint} has no route {path}: is the base path missing its /v1? {_address_from(settings)}"
     if route.startswith(MISSING_API):
-        return f"{endpoint.origin} has no route {path}: vLLM does not have this part of the OpenAI API."
+        return f"{endpoint.place} has no route {path}: vLLM does not have this part of the OpenAI API."
     # FastAPI's words, which are vLLM's too.
     foreign = not (isinstance(body, dict) and "detail" in body)
     answer = "The answer is not vLLM's. " if foreign else ""
-    return f"{answer}{endpoint.origin} {_NO_ROUTE[status]} {path}. {_brought_advice(path, settings)}"
+    return f"{answer}{endpoint.place} {_NO_ROUTE[status]} {path}. {_brought_advice(path, settings)}"
 
 
 def _brought_advice(path: str, settings: Settings) -> str:

@@ -31,7 +31,7 @@ def info(connection: Connection, timeout: Timeout = None, json: Json = False) ->
     it, does not tell is shown as unknown.
     """
     with connection.client(timeout=timeout) as client:
-        if client.settings.further:
+        if client.settings.has_replicas:
             _show_replicas(list(_replicas(client)), json=json)
             return
         facts = client.server.info()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import anyio
+import anyio.to_thread
 import openai
 
 from vllm_connect.client.arguments import SETTINGS, refuse_unknown_arguments
 from vllm_connect.client.connected import SDK_KEY, Connected, Inherited, request_for, with_model
 from vllm_connect.client.spread import SURVEY_SECONDS
-from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
+from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.dispatch.call import call_of
 from vllm_connect.endpoint import Hidden, Tls
@@ -41,8 +41,8 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     VLLM_MODEL and their aliases), then from `vllm-connect.toml` or `[tool.vllm-connect]`, then from the user
     file, else it is http://localhost:8000/v1 without a key.
 
-    `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included; `profile` names a
-    table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
+    `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included, or a list of replicas, or
+    `dns+http://name:8000` for all addresses of a name (docs/replicas.md); `profile` names a table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
     code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
     `limits` what is taken from a server at most; `long_calls` whether plain calls travel as streams
     (docs/settings.md); `wire="sdk"` sends everything over the SDK's own transport.
@@ -208,7 +208,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         `timeout` is in seconds; `report` is called with Waiting and Ready, each with the seconds elapsed.
         Raises NotReady when the time is over, and at once what waiting cannot mend, such as a wrong key.
         """
-        last = await self._driven(probe_readiness(timeout, self._clock, random.random, report))
+        last = await self._driven(self._probing(timeout, report))
         if last is not None:
             raise self._not_ready(timeout, last)
 
@@ -278,7 +278,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
 
     async def _survey(self, call: Call) -> None:
-        """Ask replicas what they serve, all at once; one that does not answer in time is asked later."""
+        """Look names up, and ask replicas what they serve, all at once; who does not answer in time is asked later."""
 
         async def ask(member: Member) -> None:
             models = None
@@ -290,11 +290,20 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             finally:
                 self._surveyed(member.name, models)
 
-        with anyio.move_on_after(self._survey_seconds(call)):
+        seconds = self._survey_seconds(call)
+        with anyio.move_on_after(seconds):
+            await self._find(seconds)
             async with anyio.create_task_group() as tasks:
                 for member in self._members_due():
                     tasks.start_soon(ask, member)
         self._learn_models()
+
+    async def _find(self, seconds: float) -> None:
+        """Look names up where it is time to, and wait so long; a resolver cannot be interrupted, and goes on by itself."""
+        if not self._replicas.lookup.is_due(self._clock()):
+            return
+        with anyio.move_on_after(seconds):
+            await anyio.to_thread.run_sync(self._look_up_names, abandon_on_cancel=True)
 
     async def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:
         """Do the I/O of a flow: answer its questions, let its pauses pass."""
@@ -312,6 +321,9 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _answer(self, ask: Ask, call: Call) -> Reply:
         asked = call.alike()
+
+        if not call.is_pinned:
+            await self._find(self._survey_seconds(call))
 
         async def attempt() -> Reply:
             return self._reply(ask, await self._client.send(request_for(self, ask, call=asked)))

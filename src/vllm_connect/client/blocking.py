@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -15,7 +14,7 @@ import openai
 from vllm_connect.client.arguments import SETTINGS, refuse_unknown_arguments
 from vllm_connect.client.connected import SDK_KEY, Connected, Inherited, request_for, with_model
 from vllm_connect.client.spread import SURVEY_SECONDS
-from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models, probe_readiness
+from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
 from vllm_connect.endpoint import Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
@@ -41,8 +40,8 @@ class OpenAI(Connected, openai.OpenAI):
     VLLM_MODEL and their aliases), then from `vllm-connect.toml` or `[tool.vllm-connect]`, then from the user
     file, else it is http://localhost:8000/v1 without a key.
 
-    `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included; `profile` names a
-    table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
+    `base_url` takes any sane spelling of the address, `unix:///run/vllm.sock` included, or a list of replicas, or
+    `dns+http://name:8000` for all addresses of a name (docs/replicas.md); `profile` names a table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
     code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
     `limits` what is taken from a server at most; `long_calls` whether plain calls travel as streams
     (docs/settings.md); `wire="sdk"` sends everything over the SDK's own transport.
@@ -206,7 +205,7 @@ class OpenAI(Connected, openai.OpenAI):
         `timeout` is in seconds; `report` is called with Waiting and Ready, each with the seconds elapsed.
         Raises NotReady when the time is over, and at once what waiting cannot mend, such as a wrong key.
         """
-        last = self._driven(probe_readiness(timeout, self._clock, random.random, report))
+        last = self._driven(self._probing(timeout, report))
         if last is not None:
             raise self._not_ready(timeout, last)
 
@@ -268,8 +267,9 @@ class OpenAI(Connected, openai.OpenAI):
         return only_base_model(self._catalogue.models, self._settings.endpoint.origin)
 
     def _survey(self, call: Call) -> None:
-        """Ask replicas what they serve, all at once; one that does not answer in time is not waited for."""
+        """Look names up, and ask replicas what they serve, all at once; who does not answer in time is not waited for."""
         until = self._clock() + self._survey_seconds(call)
+        self._find(until - self._clock())
         threads = [
             threading.Thread(target=self._survey_one, args=(member,), daemon=True)
             for member in self._members_due()
@@ -281,6 +281,15 @@ class OpenAI(Connected, openai.OpenAI):
             if thread.ident is not None:
                 thread.join(max(until - self._clock(), 0.0))
         self._learn_models()
+
+    def _find(self, seconds: float) -> None:
+        """Look names up where it is time to, and wait so long; a resolver cannot be interrupted, and goes on by itself."""
+        if not self._replicas.lookup.is_due(self._clock()):
+            return
+        asking = threading.Thread(target=self._look_up_names, daemon=True)
+        with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is about to end
+            asking.start()
+            asking.join(max(seconds, 0.0))
 
     def _survey_one(self, member: Member) -> None:
         models = None
@@ -304,6 +313,8 @@ class OpenAI(Connected, openai.OpenAI):
 
     def _answer(self, ask: Ask, call: Call) -> Reply:
         asked = call.alike()
+        if not call.is_pinned:
+            self._find(self._survey_seconds(call))
         try:
             reply: Reply = self._client.conduct.run(
                 asked, lambda: self._reply(ask, self._client.send(request_for(self, ask, call=asked)))

@@ -260,7 +260,7 @@ class Connected(Spread):
         inherited = self._inherited(api_key=Hidden(None), base_url=url, keep_timeouts=True, changes={})
         endpoint = inherited.settings.endpoint
         has_same_key = inherited.credentials.source is self._credentials.source
-        if self._settings.further and inherited.settings.further and has_same_key:
+        if self._settings.has_replicas and inherited.settings.has_replicas and has_same_key:
             # Replicas that stay keep what is known of them, for this client and its copies.
             self._replicas.change(inherited.settings.endpoints, self._clock())
             inherited = replace(inherited, replicas=self._replicas)

@@ -84,7 +84,7 @@ class Seen:
         if self._request is None:
             prepared = self.prepared
             self._request = masked_request(
-                self.client._client.http, prepared.url_there(), prepared.way(), prepared.body
+                self.client._client.http, prepared.url_there(), prepared.way(), prepared.body, prepared.call
             )
         return self._request
 

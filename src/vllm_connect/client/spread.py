@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from vllm_connect.client.catalogue import Catalogue
-from vllm_connect.discovery import disagreements
+from vllm_connect.discovery import Progress, Reply, disagreements, probe_readiness
 from vllm_connect.dispatch import Call, Member, ReplicaSet
+from vllm_connect.dispatch.call import call_of
 from vllm_connect.errors import SettingsError
 from vllm_connect.facts import ServedModel
 from vllm_connect.settings import Settings
@@ -38,8 +40,9 @@ class Spread:
     _catalogue: Catalogue
 
     def _wants_survey(self) -> bool:
-        """Whether some of several replicas are to be asked what they serve, before the next call."""
-        return self._replicas.survey.is_due(self._clock())
+        """Whether names are to be looked up, or replicas to be asked what they serve, before the next call."""
+        now = self._clock()
+        return self._replicas.survey.is_due(now) or self._replicas.lookup.is_due(now)
 
     def _tell_wires(self) -> None:
         """Let the wires know of other replicas, for which one that says nothing is given up."""
@@ -57,13 +60,19 @@ class Spread:
 
     def _surveyed(self, name: str, models: tuple[ServedModel, ...] | None) -> None:
         """Take note of what a replica serves; who does not serve the same as the others is passed over."""
-        survey, group = self._replicas.survey, self._replicas.group
+        survey = self._replicas.survey
         with survey.lock:
             survey.note(name, models)
-            for other in group.names:  # what one serves by now may be why another was passed over
-                group.readmit(other)
-            for one in disagreements(survey.served):
-                group.exclude(one.replica, one.reason, model=one.model)
+            self._compare()
+        if models is None:
+            self._replicas.lookup.was_away()
+
+    def _compare(self) -> None:
+        survey, group = self._replicas.survey, self._replicas.group
+        for other in group.names:  # what one serves by now may be why another was passed over
+            group.readmit(other)
+        for one in disagreements(survey.served):
+            group.exclude(one.replica, one.reason, model=one.model)
 
     def _learn_models(self) -> None:
         """Take the models of the first replica that told them, in the order in which they were given."""
@@ -75,12 +84,24 @@ class Spread:
             )
 
     def _members_due(self) -> list[Member]:
-        names = self._replicas.survey.due(self._clock())
+        survey, now = self._replicas.survey, self._clock()
+        names = survey.due(now) if survey.is_due(now) else ()
         return [member for member in self._replicas.members if member.name in names]
+
+    def _look_up_names(self) -> None:
+        """Take the replicas that names stand for by now; blocks for as long as the resolver does."""
+        replicas = self._replicas
+        if not replicas.look_up(self._clock()):
+            return
+        with replicas.survey.lock:  # who left may be why another was passed over
+            self._compare()
+        if self._client.wires is not None:
+            self._client.wires.keep(member.endpoint for member in replicas.members)
 
     def _at(self, member: Member) -> Self:
         """Return this client with one of its replicas for its only server; connections are shared."""
-        return self.copy(base_url=[str(member.endpoint)])  # type: ignore[attr-defined, no-any-return]  # the SDK's
+        endpoint = member.endpoint.by_name if member.endpoint.every_address else member.endpoint
+        return self.copy(base_url=[str(endpoint)])  # type: ignore[attr-defined, no-any-return]  # the SDK's
 
     def _settings_at(self, server: str) -> Settings:
         """Return the settings as they are for one of the replicas, by its address."""
@@ -88,17 +109,25 @@ class Spread:
         return self._settings if member is None else replace(self._settings, endpoint=member.endpoint)
 
     def _server_of(self, request: httpx2.Request) -> str:
-        """Return the address of the replica that a request went to."""
-        url = f"{request.url}/"
-        there = (
-            one.endpoint for one in self._replicas.members if url.startswith(f"{one.endpoint.root_url}/")
-        )
-        return str(next(there, self._settings.endpoint))
+        """Return the address of the replica that a request went to, which its URL alone does not tell."""
+        call = call_of(request.extensions)
+        return str(self._settings.endpoint if call is None else call.member.endpoint)
+
+    def _probing(
+        self, timeout: float, report: Callable[[Progress], None]
+    ) -> Generator[Any, Reply, str | None]:
+        may_get_name = self._replicas.lookup.has_names
+        return probe_readiness(timeout, self._clock, random.random, report, may_get_name=may_get_name)
 
     def _refuse_any_of_several(self, question: Question[Any]) -> None:
+        if not question.is_of_one or self._replicas.only is not None:
+            return
         members = self._replicas.members
-        if question.is_of_one and len(members) > 1:
-            raise SettingsError(
-                f"{question.path} is about one server, and this client has {len(members)} replicas. Name the one: "
-                f'client.with_options(base_url=["{members[0].endpoint}"]).server.'
-            )
+        first = members[0].endpoint
+        # Of a name that was not looked up yet the addresses are not known.
+        several = "one at each address of a name" if first.every_address else f"{len(members)} replicas"
+        one = f"{first.by_name} [10.0.0.1]" if first.every_address else first
+        raise SettingsError(
+            f"{question.path} is about one server, and this client has {several}. Name the one: "
+            f'client.with_options(base_url=["{one}"]).server.'
+        )

@@ -6,7 +6,7 @@ There is no "loading" answer to ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import openai
@@ -21,7 +21,8 @@ LONGEST_PAUSE = 5.0
 JITTER = 0.5
 # A gateway answers these while the server behind it is still away.
 NOT_YET = frozenset({502, 503, 504})
-NOT_MENDED_BY_TIME = ("certificate", "host name", "TLS failed")
+NOT_MENDED_BY_TIME = ("certificate", "TLS failed")
+UNKNOWN_NAME = "host name"
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,21 @@ def probe_readiness(
     clock: Callable[[], float],
     chance: Callable[[], float],
     report: Callable[[Progress], None],
+    *,
+    may_get_name: bool = False,
 ) -> Generator[Ask | Pause, Reply, str | None]:
     """Probe until the server is ready; return None, or its last answer when the time ran out.
 
     Ready means that `/health` answers and that the models are listed, so that a wrong key or address shows
     here. Pauses grow from 0.25 to 5 s, each cut by up to half at random, so that many clients do not probe
-    as one. An answer that time will not mend (a wrong key) ends the flow as the error it is.
+    as one. An answer that time will not mend (a wrong key) ends the flow as the error it is. `may_get_name`: its host
+    name is known only once it is ready, as that of a headless service in Kubernetes.
     """
     started = clock()
     pause = FIRST_PAUSE
+    lasting = NOT_MENDED_BY_TIME if may_get_name else (*NOT_MENDED_BY_TIME, UNKNOWN_NAME)
     while True:
-        answer = yield from _probe(timeout - (clock() - started))
+        answer = yield from _probe(timeout - (clock() - started), lasting)
         elapsed = clock() - started
         if answer is None:
             report(Ready(elapsed))
@@ -77,27 +82,30 @@ def probe_readiness(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _probe(seconds: float) -> Generator[Ask, Reply, str | None]:
+def _probe(seconds: float, lasting: Sequence[str]) -> Generator[Ask, Reply, str | None]:
     """Return what keeps the server from being ready, None for nothing."""
     health = yield Ask("/health", own_route=True, raises=False, seconds=seconds)
-    if _not_yet(health):
+    if _not_yet(health, lasting):
         return _shown(health)
     if isinstance(health.error, ServerUnreachable):
         raise health.error
     models = yield Ask("/models", raises=False, seconds=seconds)
-    if _not_yet(models):
+    if _not_yet(models, lasting):
         return _shown(models)
     if models.error is not None:
         raise models.error
     return None
 
 
-def _not_yet(reply: Reply) -> bool:
-    """Whether time may mend this answer; a gateway that hides `/health` (404) leaves it to the models."""
+def _not_yet(reply: Reply, lasting: Sequence[str]) -> bool:
+    """Whether time may mend this answer; a gateway that hides `/health` (404) leaves it to the models.
+
+    `lasting`: marks of the reasons that stay.
+    """
     if isinstance(reply.error, openai.APITimeoutError):
         return True
     if isinstance(reply.error, ServerUnreachable):
-        return not any(mark in reply.error.reason for mark in NOT_MENDED_BY_TIME)
+        return not any(mark in reply.error.reason for mark in lasting)
     return reply.status in NOT_YET
 
 

@@ -105,7 +105,7 @@ class Conduct:
         if call.visit is not None:
             call.visit.end(verdict)
             if verdict.blame in AWAY:
-                call.replicas.survey.was_away(call.member.name)
+                call.replicas.was_away(call.member.name)
         standing = self._standing(call, now)
         step = next_step(attempt, verdict, standing, self.chance)
         if step is None or (step.is_charged and not self._is_paid(call, verdict, standing, now)):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from vllm_connect.dispatch.call import CALL, Call
 from vllm_connect.endpoint import Key
 from vllm_connect.wire.answer import Answer
 from vllm_connect.wire.asynchronous import AsyncExchange
@@ -21,9 +22,11 @@ __all__ = ["body_stream", "error_response", "masked_request", "response_of"]
 FRAMING = frozenset({b"content-encoding", b"transfer-encoding", b"content-length"})
 
 
-def masked_request(http: ModuleType, url: str, head: Head, body: bytes) -> httpx2.Request:
+def masked_request(http: ModuleType, url: str, head: Head, body: bytes, call: Call) -> httpx2.Request:
     """Return the request as callers may see it: a mask in the place of the key."""
-    request: httpx2.Request = http.Request(head.method, url, headers=list(head.headers), content=body)
+    request: httpx2.Request = http.Request(
+        head.method, url, headers=list(head.headers), content=body, extensions={CALL: call}
+    )
     return request
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vllm_connect.dispatch.credentials import Credentials
+from vllm_connect.dispatch.lookup import Lookup
 from vllm_connect.endpoint import Endpoint
 from vllm_connect.facts import ServedModel
 from vllm_connect.outcome import Attempt, Blame, Verdict, judge
@@ -36,7 +37,7 @@ class ReplicaSet:
     """One server, or several that serve the same; every call asks here where its next attempt goes.
 
     `members` are all, in the order in which they were given; `only` is the one member where there is no choice, and
-    none is made.
+    none is made. A name whose addresses are replicas is a member by itself until it was looked up.
     """
 
     def __init__(
@@ -44,32 +45,52 @@ class ReplicaSet:
         credentials: Credentials,
         endpoints: Sequence[Endpoint],
         chance: Callable[[], float] = random.random,
+        lookup: Lookup | None = None,
     ) -> None:
         self._credentials = credentials
-        self.members = self._made(endpoints)
-        self._by_name = {member.name: member for member in self.members}
-        self.only = self.members[0] if len(self.members) == 1 else None
-        self.group = Group(tuple(self._by_name), chance)
-        self.survey = Survey(self._by_name)
+        self._lock = threading.Lock()
+        self.lookup = lookup or Lookup(endpoints)
+        self._by_name: dict[str, Member] = {}
+        self.members: tuple[Member, ...] = ()
+        self._take_members()
+        self.group = Group(self._names, chance)
+        self.survey = Survey(self._names)
         forget_in_children(self)
 
     def forget(self) -> None:
         """Leave what is under way to the process that this one was forked from."""
+        self._lock = threading.Lock()
         self.group.forget()
         self.survey.lock = threading.Lock()
+        self.lookup.lock = threading.Lock()
 
     def at(self, endpoint: Endpoint) -> Member:
         """Return the member at this address; one of its own where there is none."""
-        name = str(endpoint)
-        return self._by_name.get(name) or Member(name, endpoint, self._credentials.at(endpoint))
+        return self._by_name.get(str(endpoint)) or self._member(endpoint)
 
     def change(self, endpoints: Sequence[Endpoint], now: float) -> None:
         """Take other replicas from now on; what is under way at one that left goes on to its end."""
-        self.members = self._made(endpoints)
-        self._by_name = {member.name: member for member in self.members}
-        self.only = self.members[0] if len(self.members) == 1 else None
-        self.group.update(tuple(self._by_name), now)
-        self.survey = Survey(self._by_name)
+        with self._lock:
+            self.lookup.have(endpoints)
+            self._change(now)
+
+    def look_up(self, now: float) -> bool:
+        """Look up the names whose addresses are replicas, and take those; return whether they are others. Blocks.
+
+        Of many that do this at once one asks, and the others wait for it.
+        """
+        with self.lookup.lock:
+            self.lookup.look_up(now)
+        with self._lock:
+            if self.lookup.endpoints == tuple(member.endpoint for member in self.members):
+                return False
+            self._change(now)
+            return True
+
+    def was_away(self, name: str) -> None:
+        """Take note of a replica that broke off or could not be reached."""
+        self.survey.was_away(name)
+        self.lookup.was_away()
 
     def report(self, now: float) -> tuple[ReplicaState, ...]:
         """Return how each replica does."""
@@ -85,10 +106,27 @@ class ReplicaSet:
                 return self._by_name.get(name, home)
         return home
 
-    def _made(self, endpoints: Sequence[Endpoint]) -> tuple[Member, ...]:
-        return tuple(
-            Member(str(endpoint), endpoint, self._credentials.at(endpoint)) for endpoint in endpoints
-        )
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(member.name for member in self.members)
+
+    def _change(self, now: float) -> None:
+        self._take_members()
+        self.group.update(self._names, now)
+        self.survey.have(self._names)
+
+    def _take_members(self) -> None:
+        before = {member.name: member for member in self.members}
+        endpoints = self.lookup.endpoints
+        members = tuple(before.get(str(endpoint)) or self._member(endpoint) for endpoint in endpoints)
+        # With those that left: an attempt may just have been given one of them.
+        self._by_name = before | {member.name: member for member in members}
+        self.members = members
+        # A name is looked up again, so that there may be a choice by then.
+        self.only = members[0] if len(members) == 1 and not self.lookup.has_names else None
+
+    def _member(self, endpoint: Endpoint) -> Member:
+        return Member(str(endpoint), endpoint, self._credentials.at(endpoint))
 
 
 class Survey:
@@ -100,7 +138,8 @@ class Survey:
     def __init__(self, names: Iterable[str]) -> None:
         # Held while what was found is compared: several may answer at one moment.
         self.lock = threading.Lock()
-        self._waiting = set(names)
+        self._known = set(names)
+        self._waiting = set(self._known)
         self._from = -math.inf
         self._served: dict[str, tuple[ServedModel, ...]] = {}
 
@@ -113,8 +152,20 @@ class Survey:
         names, self._waiting = self._waiting, set()
         return names
 
+    def have(self, names: Collection[str]) -> None:
+        """Have other replicas: what is known of those that stay is kept, new ones are asked at the next call."""
+        with self.lock:
+            new = set(names) - self._served.keys()
+            self._served = {name: models for name, models in self._served.items() if name in names}
+            if new - self._known:
+                self._from = -math.inf
+            self._waiting = (self._waiting & set(names)) | (new - self._known)
+            self._known = set(names)
+
     def note(self, name: str, models: tuple[ServedModel, ...] | None) -> None:
         """Take note of what a replica serves, None where it did not answer."""
+        if name not in self._known:  # it left meanwhile
+            return
         if models is None:
             self._waiting.add(name)
         else:
@@ -122,7 +173,8 @@ class Survey:
 
     def was_away(self, name: str) -> None:
         """Take note of a replica that broke off or could not be reached: it may come back as another."""
-        self._waiting.add(name)
+        if name in self._known:
+            self._waiting.add(name)
 
     @property
     def served(self) -> Mapping[str, tuple[ServedModel, ...]]:

@@ -26,7 +26,7 @@ from vllm_connect.dispatch.credentials import Credentials, put_key, wants_key
 from vllm_connect.dispatch.failure import failure, is_transport_failure
 from vllm_connect.dispatch.guard import Watch, guarded
 from vllm_connect.dispatch.peer import PeerCheck
-from vllm_connect.dispatch.wire_transport import async_transport, sync_transport
+from vllm_connect.dispatch.wire_transport import async_transport, sync_transport, to_address
 from vllm_connect.dispatch.wires import Wires
 from vllm_connect.endpoint import Endpoint, Key, may_travel_in_clear
 from vllm_connect.errors import KeyRefused, RedirectRefused, SettingsError, SettingsWarning
@@ -89,6 +89,8 @@ class _Dispatching:
         sent = self.http.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
         )
+        if self.wires is None:
+            sent = to_address(sent, call.member.endpoint, self.http)
         watch = Watch(call, request, str(call.credentials.endpoint), now, self.conduct.clock)
         return _Try(sent, key, watch, limit, call.limit(now, "connect", now), peer)
 
@@ -127,8 +129,9 @@ class _Dispatching:
     def _refuse_public_literal(self, request: httpx2.Request, call: Call, key: Key | None) -> None:
         """Judge an address that is written as a number before anything happens: a proxy would hide it later."""
         guarded_key = key is not None and call.credentials.must_not_travel_in_clear
-        if guarded_key and request.url.scheme == "http" and not may_travel_in_clear(request.url.host):
-            raise PeerCheck(request, call.credentials).refused(request.url.host)
+        address = call.credentials.endpoint.address or request.url.host
+        if guarded_key and request.url.scheme == "http" and not may_travel_in_clear(address):
+            raise PeerCheck(request, call.credentials).refused(address)
 
     def _failed(self, error: Exception, one: _Try, before: BaseException | None) -> Exception:
         return failure(
@@ -393,11 +396,16 @@ def async_sender(settings: Settings, credentials: Credentials, borrowed: Any = N
 
 
 def _refuse_several(settings: Settings) -> None:
-    if settings.further:
+    if settings.has_replicas:
         raise SettingsError(
-            f"base_url names {len(settings.endpoints)} replicas, and an http_client of yours may route or pool in ways "
+            f"base_url names {_number(settings)} replicas, and an http_client of yours may route or pool in ways "
             "of its own. Leave out http_client, or name one server."
         )
+
+
+def _number(settings: Settings) -> str:
+    is_open = any(endpoint.every_address for endpoint in settings.endpoints)
+    return "any number of" if is_open else str(len(settings.endpoints))
 
 
 def _wires(kind: Any, settings: Settings, credentials: Credentials) -> Wires[Any] | None:
@@ -451,8 +459,15 @@ def _options(
     own = _sdk_transport(settings, http, None)
     if settings.endpoint.socket is not None:
         return {**always, "transport": getattr(http, kind)(**own)}
-    # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key.
-    return {**always, **own, "trust_env": not any(one.is_loopback for one in settings.endpoints)}
+    # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key, and among the
+    # addresses of a name it would choose itself.
+    return {
+        **always,
+        **own,
+        "trust_env": not any(
+            one.is_loopback or one.every_address or one.address for one in settings.endpoints
+        ),
+    }
 
 
 def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:

@@ -21,7 +21,7 @@ from vllm_connect.wire.route import Route
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["async_transport", "sync_transport"]
+__all__ = ["async_transport", "sync_transport", "to_address"]
 
 # Its answer tells the length of a body that never comes, which our reader would wait for.
 HEAD = "HEAD"
@@ -46,7 +46,8 @@ class _WireTransport:
         member = self._home if call is None else call.member.endpoint
         if member.socket is not None:
             return member
-        return Endpoint(scheme=url.scheme, host=url.host, port=url.port or PORTS[url.scheme], path="")  # type: ignore[arg-type]  # http or https
+        server = Endpoint(scheme=url.scheme, host=url.host, port=url.port or PORTS[url.scheme], path="")  # type: ignore[arg-type]  # http or https
+        return member if server.origin == member.origin else server
 
     def _other(self, server: Endpoint) -> Any:
         route = self._wires.route(server)
@@ -65,7 +66,8 @@ class _WireTransport:
         server = self._server(request)
         wire: BlockingWire | None = None if request.method == HEAD else self._wires.to(server)
         if wire is None:
-            response: httpx2.Response = self._other(server).handle_request(request)
+            there = to_address(request, server, self._http)
+            response: httpx2.Response = self._other(server).handle_request(there)
             return response
         timers, deadline = _timing(request, wire.clock())
         exchange = wire.send(_outgoing(request, wire, self._http), timers, deadline, "pieces")
@@ -76,7 +78,8 @@ class _WireTransport:
         is_ours = _is_asyncio() and request.method != HEAD
         wire: AsyncWire | None = self._wires.to(server) if is_ours else None
         if wire is None:
-            response: httpx2.Response = await self._other(server).handle_async_request(request)
+            there = to_address(request, server, self._http)
+            response: httpx2.Response = await self._other(server).handle_async_request(there)
             return response
         timers, deadline = _timing(request, wire.clock())
         exchange = await wire.send(_outgoing(request, wire, self._http), timers, deadline, "pieces")
@@ -89,6 +92,25 @@ class _WireTransport:
     async def aclose(self) -> None:
         for way in self._ways():
             await way.aclose()
+
+
+def to_address(request: httpx2.Request, server: Endpoint, http: ModuleType) -> httpx2.Request:
+    """Return a request as a transport of httpx takes it to one of the addresses of a name, by which TLS goes.
+
+    Its Host header stays, and so does what is no request to that server.
+    """
+    url = request.url
+    if server.address is None or url.host != server.host:
+        return request
+    extensions = {**request.extensions, "sni_hostname": server.host}
+    moved: httpx2.Request = http.Request(
+        request.method,
+        url.copy_with(host=server.address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions=extensions,
+    )
+    return moved
 
 
 def _is_asyncio() -> bool:

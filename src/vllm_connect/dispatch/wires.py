@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.request import getproxies
 
 from vllm_connect.dispatch.peer import judge_in_clear, judge_nothing
 from vllm_connect.endpoint import Endpoint, Tls
 from vllm_connect.settings import Limits
 from vllm_connect.wire.proxy import with_system_proxies
-from vllm_connect.wire.route import Route, route_to
+from vllm_connect.wire.route import Route, TlsLayer, route_to
 
 __all__ = ["Wires"]
 
 W = TypeVar("W")
 Judge = Callable[[str], None]
+
+
+class _Way(NamedTuple):
+    """What tells one wire from another."""
+
+    scheme: str
+    host: str
+    port: int
+    socket: str | None
+    address: str | None
+
+
+def _way(endpoint: Endpoint) -> _Way:
+    return _Way(endpoint.scheme, endpoint.host, endpoint.port, endpoint.socket, endpoint.address)
 
 
 class Others:
@@ -41,18 +55,30 @@ class Wires(Generic[W]):
     guards_key: bool
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     others: Others = field(default_factory=Others, repr=False)
-    _made: dict[tuple[object, ...], W | None] = field(default_factory=dict, repr=False)
+    _made: dict[_Way, W | None] = field(default_factory=dict, repr=False)
+    _layers: dict[str, TlsLayer] = field(default_factory=dict, repr=False)
 
     def to(self, endpoint: Endpoint) -> W | None:
         """Return the wire to this server; raises SettingsError for a proxy that cannot be used."""
-        server = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.socket)
-        if server not in self._made:
-            self._made[server] = self._wire(endpoint)
-        return self._made[server]
+        way = _way(endpoint)
+        if way not in self._made:
+            self._made[way] = self._wire(endpoint)
+        return self._made[way]
+
+    def keep(self, endpoints: Iterable[Endpoint]) -> None:
+        """Forget the wires to addresses of names that are none of these: what is under way there goes on to its end."""
+        kept = {_way(endpoint) for endpoint in endpoints}
+        for way in tuple(self._made):
+            if way.address is not None and way not in kept:
+                self._made.pop(way, None)
 
     def route(self, endpoint: Endpoint) -> Route:
         """Return the way to this server; raises SettingsError for a proxy that cannot be used."""
-        return route_to(endpoint, self.tls, with_system_proxies(self.environment, getproxies))
+        route = route_to(endpoint, self.tls, with_system_proxies(self.environment, getproxies))
+        if route.tls is None or route.proxy is not None:
+            return route
+        # One for all addresses of a name: reading a trust store takes its time.
+        return replace(route, tls=self._layers.setdefault(endpoint.host, route.tls))
 
     @property
     def made(self) -> list[W]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from vllm_connect.errors import EndpointError
@@ -29,6 +29,8 @@ PASTED_ROUTES = (
 # A route that no one mounts a server under, so it is cut whatever stands before it.
 NEVER_A_MOUNT = "/chat/completions"
 OPENAI_HOSTS = ("api.openai.com", ".api.openai.com")
+# Before an address: each address of its host's name is a replica (the word of Thanos and Prometheus).
+EVERY_ADDRESS = "dns+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,9 @@ class Endpoint:
 
     `host` is lower case and without brackets; `path` begins with a slash and does not end in one;
     `port` is always a number. Compare two endpoints with `==`, and what a key is bound to with `origin`.
+
+    `every_address`: not one server, but one at each IP address of the host's name. `address`: the one of these that is
+    connected to; key, Host header and certificate go by the name.
     """
 
     scheme: Scheme = "http"
@@ -44,6 +49,8 @@ class Endpoint:
     port: int = VLLM_PORT
     path: str = "/v1"
     socket: str | None = None
+    address: str | None = None
+    every_address: bool = False
 
     @property
     def origin(self) -> str:
@@ -51,6 +58,25 @@ class Endpoint:
         if self.socket is not None:
             return f"unix://{self.socket}"
         return f"{self.scheme}://{self._authority}"
+
+    @property
+    def place(self) -> str:
+        """The origin for people: with the address that is connected to, where it is one of several."""
+        return self.origin if self.address is None else f"{self.origin} [{self.address}]"
+
+    @property
+    def connects_to(self) -> str:
+        """The host that is connected to: an IP address where one was chosen, else the host as it is written."""
+        return self.address or self.host
+
+    def at(self, address: str) -> Endpoint:
+        """Return the one server at an IP address of the host's name."""
+        return replace(self, address=address, every_address=False)
+
+    @property
+    def by_name(self) -> Endpoint:
+        """The same without a word of its addresses: whichever of them answers first."""
+        return replace(self, address=None, every_address=False)
 
     @property
     def base_url(self) -> str:
@@ -78,7 +104,7 @@ class Endpoint:
         if self.socket is not None or self.host == "localhost" or self.host.endswith(".localhost"):
             return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            return ipaddress.ip_address(self.connects_to).is_loopback
         except ValueError:
             return False
 
@@ -97,7 +123,9 @@ class Endpoint:
         return "http://localhost" if self.socket is not None else f"{self.scheme}://{self._authority}"
 
     def __str__(self) -> str:
-        return f"{self.origin}{self.path}"
+        prefix = EVERY_ADDRESS if self.every_address else ""
+        suffix = "" if self.address is None else f" [{self.address}]"
+        return f"{prefix}{self.origin}{self.path}{suffix}"
 
 
 def parse_endpoint(text: str, *, source: str = "base_url") -> Endpoint:
@@ -105,10 +133,40 @@ def parse_endpoint(text: str, *, source: str = "base_url") -> Endpoint:
 
     A missing scheme means http, a missing port then 8000; a missing path means `/v1`; pasted routes,
     doubled slashes and a doubled `/v1` are mended. A path of one's own is kept as it is written.
-    `unix:///run/vllm.sock` names a unix socket. Raises EndpointError, whose message holds the fix, for
+    `unix:///run/vllm.sock` names a unix socket; `dns+http://gpus:8000` the servers at all addresses of a name, and
+    `http://gpus:8000 [10.0.0.7]` the one at this address. Raises EndpointError, whose message holds the fix, for
     user information, query, fragment, a bad port and an unknown scheme.
     """
     address = text.strip()
+    if address[: len(EVERY_ADDRESS)].lower() == EVERY_ADDRESS:
+        named = _parse_name(address[len(EVERY_ADDRESS) :], source, f"{EVERY_ADDRESS} before it")
+        return replace(named, every_address=True)
+    pinned = re.fullmatch(r"(\S+)\s+\[([0-9A-Fa-f:.]+)\]", address)
+    if pinned:
+        return _parse_name(pinned[1], source, "an address in brackets behind it").at(_ip(pinned[2], source))
+    return _parse_server(address, source)
+
+
+def _parse_name(address: str, source: str, mark: str) -> Endpoint:
+    """Return the endpoint of an address that is written with a mark, which makes sense with a host's name only."""
+    named = parse_endpoint(address, source=source)
+    is_name = named.socket is None and not (_ipv6(named.host) or _is_ipv4(named.host))
+    if not is_name or named.every_address or named.address:
+        raise EndpointError(
+            f"{source} has {mark}, which goes with a host's name only: it says which of the name's addresses are meant. "
+            f"Write {named}."
+        )
+    return named
+
+
+def _ip(text: str, source: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise EndpointError(f"{source} has no IP address between the brackets at its end.") from None
+
+
+def _parse_server(address: str, source: str) -> Endpoint:
     _refuse_what_no_address_holds(address, source)
     if re.match(r"unix:", address, re.IGNORECASE):
         return _parse_unix_socket(address, source)

@@ -6,6 +6,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 from vllm_connect.outcome import Verdict
@@ -182,12 +183,14 @@ class Group:
     def update(self, names: Sequence[str], now: float) -> None:
         """Have these replicas from now on, in this order.
 
-        Those that stay keep what is known of them, new ones are given more and more work, and what is in flight on a
-        removed one ends as it would have.
+        Those that stay keep what is known of them, new ones are given more and more work (but before the first call,
+        when all are new), and what is in flight on a removed one ends as it would have.
         """
         with self._lock:
             before = self._replicas
-            self._replicas = {name: before.get(name) or self._added(name, now) for name in names}
+            is_at_work = any(replica.begun for replica in before.values())
+            add = partial(self._added, now=now) if is_at_work else Replica
+            self._replicas = {name: before.get(name) or add(name) for name in names}
             for name, replica in before.items():
                 if name not in self._replicas and replica.in_flight:
                     self._removed[name] = replica

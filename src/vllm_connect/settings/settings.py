@@ -56,8 +56,13 @@ class Settings:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """All replicas, in the order in which they were given."""
+        """All replicas, in the order in which they were given; one may stand for those at all addresses of its name."""
         return self.endpoint, *self.further
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether there is more than one server, or may be: a name may stand for one today and two tomorrow."""
+        return bool(self.further) or self.endpoint.every_address
 
     @staticmethod
     def load(
@@ -228,7 +233,10 @@ def parse_endpoints(base_url: object, place: str) -> tuple[Endpoint, ...]:
     if not endpoints:
         raise SettingsError(f"{source} is an empty list; it takes one address, or one for each replica.")
     for index, endpoint in enumerate(endpoints):
-        if endpoint in endpoints[:index]:
+        others = endpoints[:index]
+        if endpoint in others or (
+            not endpoint.address and endpoint.by_name in [one.by_name for one in others if not one.address]
+        ):
             raise SettingsError(f"{source} names {endpoint} twice; each replica has one address.")
     return endpoints
 

@@ -182,7 +182,7 @@ class _Pool:
             self._until_loop_ends = _closing(self.idle, self.sweep.asking)
             await anext(self._until_loop_ends)
         # An address that is written as a number is judged before anything happens: a proxy would hide it later.
-        self._judge(self._route.endpoint.host)
+        self._judge(self._route.endpoint.connects_to)
         within = math.inf if timers.connect is None else timers.connect
         due = min(now + within, deadline)
         try:

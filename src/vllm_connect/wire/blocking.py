@@ -135,7 +135,7 @@ class BlockingWire:
 
     def _open(self, timers: Timers, deadline: float) -> _Connection:
         # An address that is written as a number is judged before anything happens: a proxy would hide it later.
-        self._judge(self.route.endpoint.host)
+        self._judge(self.route.endpoint.connects_to)
         now = self.clock()
         due = deadline if timers.connect is None else min(now + timers.connect, deadline)
         try:

@@ -51,7 +51,7 @@ async def aprobe(route: Route, judge: Judge, pulse: Pulse, asked_at: float) -> N
 
 def _asked(route: Route, judge: Judge, clock: Callable[[], float], deadline: float) -> AnswerReader:
     reader = AnswerReader(LIMITS)
-    judge(route.endpoint.host)
+    judge(route.endpoint.connects_to)
     with open_socket(route, deadline=deadline, clock=clock, judge=judge) as sock:
         sock.settimeout(max(deadline - clock(), 0.0))
         sock.sendall(_request(route))
@@ -66,7 +66,7 @@ def _asked(route: Route, judge: Judge, clock: Callable[[], float], deadline: flo
 
 
 async def _aasked(route: Route, judge: Judge) -> AnswerReader:
-    judge(route.endpoint.host)
+    judge(route.endpoint.connects_to)
     transport, answer = await open_transport(route, _Answer, judge=judge)
     try:
         transport.write(_request(route))

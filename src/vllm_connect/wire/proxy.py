@@ -175,7 +175,7 @@ def _exempts(entry: str, endpoint: Endpoint) -> bool:
         return False
     network = _network(name)
     if network is not None:
-        address = _address(endpoint.host)
+        address = _address(endpoint.connects_to)
         return address is not None and address in network
     name = name.removeprefix("*").rstrip(".")
     if name.startswith("."):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vllm_connect.endpoint import Endpoint, Tls
+from vllm_connect.errors import SettingsError
 from vllm_connect.wire.proxy import Proxy, proxy_for
 
 __all__ = ["Route", "TlsLayer", "route_to"]
@@ -49,8 +50,9 @@ class Route:
     @property
     def first_hop(self) -> tuple[str, int]:
         """Host and port that are connected to: the proxy's, or the server's own."""
-        hop = self.proxy or self.endpoint
-        return hop.host, hop.port
+        if self.proxy is not None:
+            return self.proxy.host, self.proxy.port
+        return self.endpoint.connects_to, self.endpoint.port
 
     @property
     def tunnel(self) -> Proxy | None:
@@ -83,9 +85,15 @@ def route_to(endpoint: Endpoint, tls: Tls | None, environment: Mapping[str, str]
     """Return the way to this server; `environment` is asked for proxies, see `with_system_proxies`.
 
     `tls` holds for the server. The certificate of an https proxy is checked as the SDK's transport checks it.
-    Raises SettingsError for a malformed proxy. Nothing is opened, no file is read.
+    Raises SettingsError for a malformed proxy, and for one between us and the addresses of a name, among which it would
+    choose. Nothing is opened, no file is read.
     """
     proxy = proxy_for(endpoint, environment)
+    if proxy is not None and (endpoint.every_address or endpoint.address is not None):
+        raise SettingsError(
+            f"{proxy.variable} names the proxy {proxy}, which would choose among the addresses of {endpoint.host} itself. "
+            f"Add {endpoint.host} to NO_PROXY, or write {endpoint.by_name}."
+        )
     if endpoint.scheme == "https":
         layer = TlsLayer(endpoint.host, (tls or Tls()).context)
     elif proxy is not None and proxy.scheme == "https":

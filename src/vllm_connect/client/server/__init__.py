@@ -25,6 +25,7 @@ from vllm_connect.client.server.results import (
     Scores,
     Tokenization,
 )
+from vllm_connect.client.spread import SURVEY_SECONDS
 from vllm_connect.facts import ServerFacts
 from vllm_connect.replicas import ReplicaState
 
@@ -100,6 +101,7 @@ class Server:
 
     def _info_of_one(self) -> ServerFacts:
         """Return the facts of the first replica that answers."""
+        self._client._find(SURVEY_SECONDS)
         *first, last = (self._client._at(member) for member in self._client._replicas.members)
         for client in first:
             with contextlib.suppress(openai.APIConnectionError, openai.InternalServerError):
@@ -154,6 +156,7 @@ class AsyncServer:
         return client._noted(await client._driven(client._asking_for_facts()))
 
     async def _info_of_one(self) -> ServerFacts:
+        await self._client._find(SURVEY_SECONDS)
         *first, last = (self._client._at(member) for member in self._client._replicas.members)
         for client in first:
             with contextlib.suppress(openai.APIConnectionError, openai.InternalServerError):
