@@ -275,7 +275,7 @@ def test_certificate(caller: Caller, wire: str, tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     for file, host in (("good.pem", NAME), ("wrong.pem", "other.test")):
-        authority.issue_cert(host, *HOSTS).private_key_and_cert_chain_pem.write_to_path(tmp_path / file)
+        authority.issue_cert(host).private_key_and_cert_chain_pem.write_to_path(tmp_path / file)
     tls = Tls(ca=str(tmp_path / "ca.pem"))
     options: Any = {"models": (MODEL,), "api_key": KEY}
     with (
@@ -294,7 +294,7 @@ def test_certificate(caller: Caller, wire: str, tmp_path: Path) -> None:
 @every_kind
 @pytest.mark.parametrize("wire", ["own", "sdk"])
 def test_public_address(caller: Caller, wire: str) -> None:
-    """Whether a key may go in clear is judged by the address, before anything is connected to."""
+    """Whether a key may go in clear is judged by the address, whatever the name is."""
     inherited = behind(Table("203.0.113.1"), "dns+http://gpus.test:8000", wire=wire)
     started = time.monotonic()
     with pytest.raises(KeyRefused, match=r"gpus.test:8000.*203\.0\.113\.1"):
