@@ -206,7 +206,7 @@ def main() -> int:
             trials.append(trial)
             print(f"{number:2} {trial}", flush=True)
             for wrong in trial.report.wrong[:5]:
-                print(f"   {wrong[:500]}", file=sys.stderr, flush=True)
+                print(f"   {wrong[:1000]}", file=sys.stderr, flush=True)
     summarize(trials, time.monotonic() - began)
     return 0 if all(trial.is_good for trial in trials) else 1
 

@@ -98,6 +98,8 @@ class Ended(NamedTuple):
     finish: str | None
     error: Exception | None
     seconds: float
+    # How the replicas did when it failed.
+    replicas: str = ""
 
 
 Texts = Mapping[tuple[str, int], str]
@@ -130,19 +132,19 @@ def _told_by(server: Server, at_once: int) -> list[Ended]:
 
 def ended(client: Any, asked: Asked) -> Ended:
     """Make one call on a blocking client."""
-    told, error, began = Told(), None, time.monotonic()
+    told, error, replicas, began = Told(), None, "", time.monotonic()
     try:
         answer = asked.method(client)(**asked.arguments())
         for part in answer if asked.streamed else [answer]:
             told.take(part)
     except Exception as raised:  # noqa: BLE001 - judged later
-        error = raised
-    return Ended(asked, told.text, told.finish, error, time.monotonic() - began)
+        error, replicas = raised, standing(client)
+    return Ended(asked, told.text, told.finish, error, time.monotonic() - began, replicas)
 
 
 async def aended(client: Any, asked: Asked) -> Ended:
     """Make one call on an asyncio client."""
-    told, error, began = Told(), None, time.monotonic()
+    told, error, replicas, began = Told(), None, "", time.monotonic()
     try:
         answer = await asked.method(client)(**asked.arguments())
         if asked.streamed:
@@ -151,8 +153,16 @@ async def aended(client: Any, asked: Asked) -> Ended:
         else:
             told.take(answer)
     except Exception as raised:  # noqa: BLE001 - judged later
-        error = raised
-    return Ended(asked, told.text, told.finish, error, time.monotonic() - began)
+        error, replicas = raised, standing(client)
+    return Ended(asked, told.text, told.finish, error, time.monotonic() - began, replicas)
+
+
+def standing(client: Any) -> str:
+    """How each replica of a client is at this moment, in a line."""
+    return "; ".join(
+        f"{one.name} {one.state} ({one.reason}), {one.in_flight} in flight, {one.failures} failures, rests for {one.rests_for}"
+        for one in client.server.replicas()
+    )
 
 
 # -- the load
@@ -268,11 +278,11 @@ class Report:
                 told = f"{call.asked} was taken for done: {call.finish!r}, {call.text!r}"
                 self.wrong.append(f"{told}; undisturbed it is {undisturbed!r}")
         elif not (call.asked.streamed and call.text):
-            self.wrong.append(f"{call.asked} failed with nothing delivered: {call.error!r}")
+            self.wrong.append(f"{call.asked} failed with nothing delivered: {call.error!r}; {call.replicas}")
         elif isinstance(call.error, openai.APIConnectionError) and getattr(call.error, "partial", None):
             self.partial += 1
         else:
-            self.wrong.append(f"{call.asked} failed without its part: {call.error!r}")
+            self.wrong.append(f"{call.asked} failed without its part: {call.error!r}; {call.replicas}")
 
     @property
     def longest(self) -> float:
