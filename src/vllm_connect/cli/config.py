@@ -60,6 +60,8 @@ def _rows(settings: Settings) -> list[Row]:
         *table("timeouts", settings.timeouts),
         *table("limits", settings.limits),
         row("long_calls", settings.long_calls),
+        row("resume", settings.resume),
+        row("hedge", settings.hedge),
         row("wire", settings.wire),
         *table("tls", settings.tls),
         row("allow_insecure_key", settings.allow_insecure_key),

@@ -25,6 +25,8 @@ SETTINGS = frozenset(
         "tls",
         "limits",
         "long_calls",
+        "resume",
+        "hedge",
         "wire",
         "allow_insecure_key",
         "use_openai_api_key",

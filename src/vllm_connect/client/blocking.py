@@ -44,7 +44,8 @@ class OpenAI(Connected, openai.OpenAI):
     `dns+http://name:8000` for all addresses of a name (docs/replicas.md); `profile` names a table of a settings file; `model` is used where a call names none; `model_aliases` maps names in your
     code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
     `limits` what is taken from a server at most; `long_calls` whether plain calls travel as streams
-    (docs/settings.md); `wire="sdk"` sends everything over the SDK's own transport.
+    (docs/settings.md); `resume=True` goes on with cut streams, `hedge=True` asks a second replica where a first
+    token is late (docs/replicas.md); `wire="sdk"` sends everything over the SDK's own transport.
     All arguments of openai.OpenAI that have a meaning towards vLLM keep it. Differences: docs/deviations.md.
 
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
@@ -70,6 +71,8 @@ class OpenAI(Connected, openai.OpenAI):
         tls: Tls | None = None,
         limits: Limits | None = None,
         long_calls: Literal["auto", "stream", "plain"] | None = None,
+        resume: bool | None = None,
+        hedge: bool | None = None,
         wire: Literal["own", "sdk"] | None = None,
         allow_insecure_key: bool | None = None,
         use_openai_api_key: bool | None = None,
@@ -118,13 +121,16 @@ class OpenAI(Connected, openai.OpenAI):
         model: str | None = None,
         model_aliases: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
+        resume: bool | None = None,
+        hedge: bool | None = None,
         timeout: float | httpx2.Timeout | openai.NotGiven | None = openai.NOT_GIVEN,
         _extra_kwargs: Mapping[str, Any] = {},
         **options: Any,
     ) -> Self:
         """Return a client with some settings changed; connections and discovered models are shared.
 
-        Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`; `base_url` may be a list.
+        Takes what openai.OpenAI.copy takes, and `model`, `model_aliases`, `timeouts`, `resume`, `hedge`; `base_url`
+        may be a list.
         """
         given = Hidden(api_key)
         del api_key
@@ -132,7 +138,13 @@ class OpenAI(Connected, openai.OpenAI):
             api_key=given,
             base_url=None if isinstance(base_url, openai.NotGiven) else base_url,
             keep_timeouts=isinstance(timeout, openai.NotGiven),
-            changes={"model": model, "model_aliases": model_aliases, "timeouts": timeouts},
+            changes={
+                "model": model,
+                "model_aliases": model_aliases,
+                "timeouts": timeouts,
+                "resume": resume,
+                "hedge": hedge,
+            },
         )
         if timeouts is not None:
             timeout = openai.DEFAULT_TIMEOUT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -33,6 +35,10 @@ NOT_TAKEN: Any = object()
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Return the answer to a call, or NOT_TAKEN."""
     prepared = _prepared(client, source, parameters, is_async=True)
+    if prepared is None and _must_know_model(client, parameters):
+        with contextlib.suppress(openai.OpenAIError):  # the SDK's path meets it again, and tells it
+            await client._discovered_model(client._short_call(math.inf))
+        prepared = _prepared(client, source, parameters, is_async=True)
     if prepared is None:
         return NOT_TAKEN
     if client._replicas.only is None and client._wants_survey():
@@ -58,6 +64,10 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
 def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     """Do the same for a blocking client."""
     prepared = _prepared(client, source, parameters, is_async=False)
+    if prepared is None and _must_know_model(client, parameters):
+        with contextlib.suppress(openai.OpenAIError):  # as above
+            client._discovered_model(client._short_call(math.inf))
+        prepared = _prepared(client, source, parameters, is_async=False)
     if prepared is None:
         return NOT_TAKEN
     if client._replicas.only is None and client._wants_survey():
@@ -82,6 +92,13 @@ def _prepared(client: Any, source: Source, parameters: dict[str, Any], *, is_asy
         return None
     wire = lane.asyncio_wire() if is_async else lane.wire()
     return None if wire is None else lane.prepared(source, parameters)
+
+
+def _must_know_model(client: Any, parameters: dict[str, Any]) -> bool:
+    """Whether a call waits for its model so as to take the lane, which alone goes on with streams, or hedges."""
+    settings = client._settings
+    wants_lane = client._lane is not None and (settings.resume or settings.hedge)
+    return wants_lane and client._catalogue.models is None and parameters.get("stream") is True
 
 
 def _failed(seen: Seen, error: openai.OpenAIError) -> Any:

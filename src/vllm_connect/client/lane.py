@@ -21,7 +21,8 @@ from openai._utils._json import openapi_dumps
 
 from vllm_connect.client import replies
 from vllm_connect.client.assembly import Route
-from vllm_connect.client.forms import Form, Source, form_of
+from vllm_connect.client.forms import COMPLETIONS, Form, Source, form_of
+from vllm_connect.client.resumption import TOKEN_IDS, Continuation, can_be_resumed
 from vllm_connect.client.subject import subject_of
 from vllm_connect.dispatch import KEY_GOES_HERE, NO_SUBJECT, Call, Member, Subject
 from vllm_connect.errors import ModelNotChosen
@@ -32,7 +33,7 @@ from vllm_connect.wire.exchange import Wanted
 from vllm_connect.wire.request import Head
 from vllm_connect.wire.route import Route as WireRoute
 
-__all__ = ["Lane", "Prepared", "takes_the_lane"]
+__all__ = ["Lane", "Prepared", "Resumable", "takes_the_lane"]
 
 NO_OPTIONS: Mapping[str, Any] = {}
 LIST_OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
@@ -99,11 +100,21 @@ class _Standing:
     timers: Timers
 
 
+@dataclass(slots=True, frozen=True)
+class Resumable:
+    """What the rest of a stream is asked for with: its route, its request, the options of the call."""
+
+    route: Route
+    asked: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Prepared:
     """A call ready to leave; `answer` is the form in which its answer, or each event of it, is read.
 
     `carried` names the route of a plain call that travels as a stream, `asked` how many choices or vectors it is for.
+    `resumable` is there for a stream that is gone on with where it is cut.
     """
 
     lane: Lane
@@ -117,6 +128,7 @@ class Prepared:
     chose_model: bool
     carried: Route | None = None
     asked: int = 1
+    resumable: Resumable | None = None
 
     def way(self) -> Head:
         """Return the head at the replica of this attempt."""
@@ -200,6 +212,9 @@ class Lane:
         stream = body.get("stream")
         extra = options.get("extra_body")
         chose_model = self._choose_model(body, extra)
+        resumable = self._resumable(source, body, extra, options)
+        if resumable is not None:
+            extra = {**TOKEN_IDS, **(extra or {})}
         encoded = None if chose_model is None else _encoded(body, extra, source)
         if encoded is None:
             return None
@@ -233,7 +248,35 @@ class Lane:
             chose_model is True,
             source.route if travel == "carried" else None,
             asked_items({**body, **extra} if extra else body),
+            resumable,
         )
+
+    def continued(self, resumable: Resumable, continuation: Continuation) -> Prepared | None:
+        """Return the request for the rest of a stream, None where the lane does not take it."""
+        body = dict(continuation.body)
+        named = {name: body.pop(name) for name in ("model", "prompt", "stream")}
+        prepared = self.prepared(COMPLETIONS, {**named, **resumable.options, "extra_body": body})
+        if prepared is not None:
+            prepared.resumable = resumable
+        return prepared
+
+    def _resumable(
+        self,
+        source: Source,
+        body: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+    ) -> Resumable | None:
+        """Return what goes on with a stream of this request, None where it is none or nothing can."""
+        if not self._client._settings.resume or source.route is None or body.get("stream") is not True:
+            return None
+        asked = _merged(body, extra or {})
+        if asked.get("return_token_ids", True) is not True or not can_be_resumed(source.route, asked):
+            return None
+        kept = {name: options[name] for name in OPTIONS & options.keys() if name != "extra_body"}
+        if kept.get("extra_headers") == RAW:
+            del kept["extra_headers"]
+        return Resumable(source.route, asked, kept)
 
     def _subject(
         self, body: dict[str, Any], extra: Mapping[str, Any] | None, options: Mapping[str, Any]

@@ -14,7 +14,7 @@ from vllm_connect.errors import Partial, PartialChoice, PartialToolCall
 from vllm_connect.outcome.completeness import in_order, reason_of
 from vllm_connect.outcome.judgement import FINISHED, NOT_FINISHED
 
-__all__ = ["Received", "counts", "received_whole"]
+__all__ = ["Received", "counts", "received_whole", "text_of"]
 
 
 class _Choice:
@@ -183,8 +183,9 @@ class Received:
             raise TypeError(index)
         if not self._id:
             self._id = str(getattr(chunk, "id", None) or "")
-            extra = chunk.__pydantic_extra__ or {}
-            self._prompt_token_ids = tuple(extra.get("prompt_token_ids") or ())
+            # vLLM tells them in the first chunk of a chat, in the first choice of a completion.
+            told = ((one.__pydantic_extra__ or {}).get("prompt_token_ids") for one in (chunk, *chunk.choices))
+            self._prompt_token_ids = tuple(next(filter(None, told), ()))
         one = self._choices[index] = _Choice()
         return one
 
@@ -200,6 +201,14 @@ class Received:
         if sum(one.size for one in self._choices.values()) > most:
             for one in self._choices.values():
                 one.text, one.reasoning = _Full(one.text), _Full(one.reasoning or StringIO())
+
+    def cut_back(self, text: str, token_ids: Iterable[int]) -> None:
+        """Keep so much of the only choice, whose rest comes anew."""
+        one = self._choices[0]
+        one.text = StringIO()
+        one.text.write(text)
+        one.token_ids = list(token_ids)
+        one.finish_reason = None
 
     # -- what is asked at the end
 
@@ -239,6 +248,14 @@ def counts(chunk: Any) -> bool:
     if not chunk.choices:
         return chunk.usage is not None
     return any(_brings(choice) for choice in chunk.choices)
+
+
+def text_of(chunk: Any) -> str:
+    """Return the text of a chunk's first choice, empty where it is none."""
+    choice = chunk.choices[0]
+    delta = getattr(choice, "delta", None)
+    text = getattr(choice, "text", None) if delta is None else getattr(delta, "content", None)
+    return text if isinstance(text, str) else ""
 
 
 def _brings(choice: Any) -> bool:

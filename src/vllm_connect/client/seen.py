@@ -236,7 +236,7 @@ class Seen:
             return None
         time.sleep(wait)
         try:
-            sent: Sent = conduct.run(call, self._sent_again)
+            sent: Sent = conduct.run(call, self.sent_again)
         except openai.OpenAIError as failed:
             raise self.client._explained(failed) from failed.__cause__
         return sent
@@ -249,16 +249,18 @@ class Seen:
             return None
         await anyio.sleep(wait)
         try:
-            sent: Sent = await conduct.arun(call, self._asent_again)
+            sent: Sent = await conduct.arun(call, self.asent_again)
         except openai.OpenAIError as failed:
             raise self.client._explained(failed) from failed.__cause__
         return sent
 
-    def _sent_again(self) -> Sent:
+    def sent_again(self) -> Sent:
+        """Make one attempt for a stream, and return its answer; raises what prevents one."""
         self.sent = self.sending()
         return self.streaming()
 
-    async def _asent_again(self) -> Sent:
+    async def asent_again(self) -> Sent:
+        """Do the same for an async client."""
         self.sent = await self.asending()
         return self.streaming()
 

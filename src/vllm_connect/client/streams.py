@@ -15,8 +15,9 @@ from openai.types.chat import ChatCompletionChunk
 
 from vllm_connect.client.acquaintance import aaccepts, accepts
 from vllm_connect.client.endings import NO_END_MARK, flag, note_late_error, unfinished
-from vllm_connect.client.received import Received, counts
+from vllm_connect.client.received import Received, counts, text_of
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
+from vllm_connect.client.resuming import Resumed, aresumed, resumed
 from vllm_connect.client.seen import Seen
 from vllm_connect.dispatch.wire_sender import Sent
 from vllm_connect.errors import Partial
@@ -38,7 +39,10 @@ READS_BETWEEN_LOOKS = 1024
 
 
 class _LaneStream:
-    """What both kinds have in common: what is unread, how it is read, what came, and what is seen of the call."""
+    """What both kinds have in common: what is unread, how it is read, what came, and what is seen of the call.
+
+    `resumed` says how often the stream was cut and gone on with (`resume=True`).
+    """
 
     def __init__(self, seen: Seen, read: Callable[[bytes], Any]) -> None:
         assert seen.sent is not None
@@ -47,6 +51,7 @@ class _LaneStream:
         self._client = seen.client
         self._cast_to = seen.prepared.answer.kind
         self._reads = 0
+        self.resumed = 0
         self._take(seen.sent)
 
     def _take(self, sent: Sent) -> None:
@@ -57,6 +62,15 @@ class _LaneStream:
         self._delivered = False
         self._is_over = False
         self._begin_account()
+
+    def _go_on(self, rest: Resumed) -> None:
+        """Read the rest of a stream whose beginning its caller has."""
+        self._seen, self._read = rest.seen, rest.read
+        self._exchange = rest.sent.exchange
+        self._unread = rest.sent.exchange.unread
+        self._is_over = False
+        self._received.cut_back(rest.text, rest.tokens)
+        self.resumed += 1
 
     def _begin_account(self) -> None:
         self._received = Received()
@@ -189,7 +203,7 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
                 self._meet(error)
                 continue
             if self._note(chunk):
-                self._fail(self._broken_off())
+                self._fail(self._broken_off(), unseen=text_of(chunk))
             elif self._delivered or not self._is_held(chunk, payload):
                 return chunk
 
@@ -233,10 +247,19 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
         else:
             self._fail(self._wrong(error))
 
-    def _fail(self, error: Exception, cause: BaseException | None = None) -> None:
-        """Raise what broke the stream; where it has brought nothing, another may take its place."""
+    def _fail(self, error: Exception, cause: BaseException | None = None, *, unseen: str = "") -> None:
+        """Raise what broke the stream; where it has brought nothing, another may take its place, or its rest follow.
+
+        `unseen` is the text of the last chunk, which the caller was not given.
+        """
         self._give_up(error)
-        another = None if self._delivered else self._seen.again(error)
+        if self._delivered:
+            rest = resumed(self._seen, error, self._partial, unseen)
+            if rest is None:
+                raise error from cause
+            self._go_on(rest)
+            return
+        another = self._seen.again(error)
         if another is None:
             raise error from cause
         self._take(another)
@@ -277,7 +300,7 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
                 await self._meet(error)
                 continue
             if self._note(chunk):
-                await self._fail(self._broken_off())
+                await self._fail(self._broken_off(), unseen=text_of(chunk))
             elif self._delivered or not self._is_held(chunk, payload):
                 return chunk
 
@@ -321,10 +344,19 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
         else:
             await self._fail(self._wrong(error))
 
-    async def _fail(self, error: Exception, cause: BaseException | None = None) -> None:
-        """Raise what broke the stream; where it has brought nothing, another may take its place."""
+    async def _fail(self, error: Exception, cause: BaseException | None = None, *, unseen: str = "") -> None:
+        """Raise what broke the stream; where it has brought nothing, another may take its place, or its rest follow.
+
+        `unseen` is the text of the last chunk, which the caller was not given.
+        """
         self._give_up(error)
-        another = None if self._delivered else await self._seen.aagain(error)
+        if self._delivered:
+            rest = await aresumed(self._seen, error, self._partial, unseen)
+            if rest is None:
+                raise error from cause
+            self._go_on(rest)
+            return
+        another = await self._seen.aagain(error)
         if another is None:
             raise error from cause
         self._take(another)

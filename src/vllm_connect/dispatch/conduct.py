@@ -99,6 +99,10 @@ class Conduct:
         if not isinstance(attempt, Attempt):
             self._leave(call)
             return None
+        return self.after_attempt(call, attempt)
+
+    def after_attempt(self, call: Call, attempt: Attempt) -> float | None:
+        """Do the same, where the attempt is judged as this one."""
         verdict = judge(attempt)
         call.crashes += verdict.blame is Blame.CRASH
         now = self.clock()

@@ -62,6 +62,8 @@ FIELDS: Mapping[str, Field] = {
     "timeouts": Field("a table of seconds, such as { first_token = 300 }", _table),
     "limits": Field("a table of numbers, such as { event = 33554432 }", _table),
     "long_calls": Field('"auto", "stream" or "plain"', lambda value: value in LONG_CALLS),
+    "resume": Field("true or false", _flag),
+    "hedge": Field("true or false", _flag),
     "wire": Field('"own" or "sdk"', _wire),
     "tls": Field('a table, such as { ca = "ca.pem" }', _table),
     "api_key": Field("the key as a string", _text),

@@ -24,6 +24,11 @@ from vllm_connect.settings.timeouts import Timeouts
 
 __all__ = ["Settings", "merge", "parse_endpoints"]
 
+# What is taken as it stands from the first source that has it.
+PLAIN = (
+    *("model", "profile", "allow_insecure_key", "use_openai_api_key"),
+    *("long_calls", "resume", "hedge", "wire"),
+)
 CONFIG_VARIABLE = "VLLMCONNECT_CONFIG"
 
 
@@ -46,6 +51,8 @@ class Settings:
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     long_calls: Literal["auto", "stream", "plain"] = "auto"
+    resume: bool = False
+    hedge: bool = False
     wire: Literal["own", "sdk"] = "own"
     allow_insecure_key: bool = False
     use_openai_api_key: bool = False
@@ -136,7 +143,7 @@ def merge(
     sources = layers(arguments, environ, files)
     merged = _Merged()
     address = merged.first(sources, "base_url")
-    for name in ("model", "profile", "allow_insecure_key", "use_openai_api_key", "long_calls", "wire"):
+    for name in PLAIN:
         merged.first(sources, name)
     _check_wire(merged.values.get("wire"), merged.origins.get("wire", ""))
     endpoints = parse_endpoints(merged.values.pop("base_url"), address.place("base_url"))

@@ -1,0 +1,294 @@
+"""Cut streams that are gone on with (`resume=True`): which, from where, and what becomes of them where that fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.callers import Caller, every_kind
+from vllm_connect import AnswerIncomplete, OpenAI
+from vllm_connect.client.resumption import Continuation, Cut, can_be_resumed, continuation
+from vllm_connect.errors import Partial, PartialChoice
+from vllm_connect.simulator import Simulator
+
+MODEL = "qwen"
+MESSAGES: Any = [{"role": "user", "content": "Say something."}]
+both_lanes = pytest.mark.parametrize("caller", ["blocking", "asyncio"], indirect=True)
+SESSION = {"X-Session-ID": "mine"}
+PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
+
+
+@pytest.fixture
+def server() -> Iterator[Simulator]:
+    with Simulator(models=(MODEL,)) as simulator:
+        yield simulator
+
+
+def ask(route: str, **more: Any) -> Any:
+    """Return a function that asks a client for a stream."""
+    options: Any = {"model": MODEL, "max_tokens": 9, "stream": True, **more}
+
+    def asking(client: Any) -> Any:
+        if route == "chat":
+            return client.chat.completions.create(messages=MESSAGES, **options)
+        return client.completions.create(prompt="The sea", **options)
+
+    return asking
+
+
+def texts(chunks: list[Any]) -> list[str]:
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    return [
+        (getattr(one, "text", None) if hasattr(one, "text") else one.delta.content) or "" for one in choices
+    ]
+
+
+def token_ids(chunks: list[Any]) -> list[int]:
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    return [one for choice in choices for one in getattr(choice, "token_ids", None) or ()]
+
+
+def in_order(*simulators: Simulator) -> list[Simulator]:
+    """Return the servers with the one first to which the session goes."""
+    with OpenAI(base_url=[one.url for one in simulators], default_headers=SESSION) as client:
+        client.completions.create(model=MODEL, prompt="x", max_tokens=1)
+    return sorted(simulators, key=lambda one: not bodies(one, PATHS["completion"]))
+
+
+def bodies(simulator: Simulator, path: str) -> list[Any]:
+    return [json.loads(request.body) for request in simulator.requests if request.path == path]
+
+
+# -- what is gone on with
+
+
+@both_lanes
+@pytest.mark.parametrize(
+    "fault", ["cut", "reset", "close-in-event", "close-between-events", "engine-dead-within"]
+)
+@pytest.mark.parametrize("route", PATHS)
+def test_a_cut_stream(caller: Caller, route: str, fault: str, server: Simulator, caplog: Any) -> None:
+    """The rest is asked for by the ids of all that came, and follows what the caller has as if it were one stream."""
+    more: Any = {"extra_headers": SESSION, "stream_options": {"include_usage": True}}
+    with Simulator(models=(MODEL,)) as second, caplog.at_level(logging.WARNING, "vllm_connect"):
+        home, other = in_order(server, second)
+        home.faults.turn_on(fault, times=1, path=PATHS[route])
+        chunks = caller.run(ask(route, **more), base_url=[home.url, other.url], resume=True)
+    rest = [*bodies(home, PATHS["completion"]), *bodies(other, PATHS["completion"])][-1]
+    first = next(number for number, chunk in enumerate(chunks) if getattr(chunk, "resumed", False))
+    before, behind = token_ids(chunks[:first]), token_ids(chunks[first:])
+    assert before
+    assert rest["prompt"][-len(before) :] == before
+    assert rest["max_tokens"] == 9 - len(before)
+    assert rest["return_token_ids"] is True
+    assert rest["stream_options"] == {"include_usage": True}
+    # What the server says to these ids is what the caller gets behind what it has.
+    with Simulator(models=(MODEL,)) as third, OpenAI(base_url=third.url) as plain:
+        said = plain.completions.create(model=MODEL, prompt=rest["prompt"], max_tokens=rest["max_tokens"])
+    assert "".join(texts(chunks[first:])) == said.choices[0].text
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices][-1] == "length"
+    assert len({(chunk.id, chunk.object) for chunk in chunks}) == 1
+    usage = chunks[-1].usage
+    assert (usage.completion_tokens, usage.prompt_tokens) == (9, len(rest["prompt"]) - len(before))
+    assert len(before) + len(behind) == 9
+    assert "is gone on with at" in caplog.text
+
+
+@both_lanes
+def test_an_aborted_stream(caller: Caller) -> None:
+    """What a server aborts is gone on with elsewhere, and never there: somebody may have wanted its end."""
+    with Simulator(models=(MODEL,)) as a, Simulator(models=(MODEL,)) as b:
+        for simulator in (a, b):
+            simulator.faults.turn_on("aborted", path=PATHS["chat"])
+        chunks = caller.run(ask("chat"), base_url=[a.url, b.url], resume=True)
+        rests = [len(bodies(one, PATHS["completion"])) for one in (a, b)]
+        chats = [len(bodies(one, PATHS["chat"])) for one in (a, b)]
+    assert (sorted(rests), sorted(chats)) == ([0, 1], [0, 1])
+    assert rests != chats
+    assert len(texts(chunks)) > 3
+    with Simulator(models=(MODEL,)) as alone:
+        alone.faults.turn_on("aborted", path=PATHS["chat"])
+        with pytest.raises(AnswerIncomplete):
+            caller.run(ask("chat"), base_url=alone.url, resume=True)
+
+
+@both_lanes
+def test_a_first_call_without_a_model(caller: Caller, server: Simulator) -> None:
+    """A first call that names no model is gone on with as any other."""
+    server.faults.turn_on("cut", times=1, path=PATHS["chat"])
+    chunks = caller.run(ask("chat", model=openai.omit), base_url=server.url, resume=True)
+    assert [chunk for chunk in chunks if getattr(chunk, "resumed", False)]
+
+
+@both_lanes
+def test_a_stream_that_is_cut_twice(caller: Caller, server: Simulator) -> None:
+    """A rest that is cut is gone on with in its turn, as often as a call may be tried again; then the error has it all."""
+    server.faults.turn_on("cut", after_events=3, times=1, path=PATHS["chat"])
+    server.faults.turn_on("cut", after_events=2, path=PATHS["completion"])
+    with pytest.raises(AnswerIncomplete) as caught:
+        caller.run(ask("chat", max_tokens=30), base_url=server.url, resume=True)
+    asked = bodies(server, PATHS["completion"])
+    assert len(asked) == 1  # a request on which servers break is tried on two at most
+    partial = caught.value.partial
+    assert partial is not None
+    assert len(partial.choices[0].token_ids) > len(asked[0]["prompt"]) - len(partial.prompt_token_ids)
+
+
+# -- what is not
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({}, None),
+        ({"resume": True, "max_retries": 0}, None),
+        ({"resume": True, "wire": "sdk"}, None),
+        ({"resume": True}, ("status", {"code": 404, "path": "/detokenize"})),
+        ({"resume": True}, ("bad-parameter", {"path": "/v1/completions"})),
+        ({"resume": True}, ("json-list", {"path": "/detokenize"})),
+    ],
+    ids=["off", "no retries", "the SDK's transport", "not served", "refused", "odd answer"],
+)
+def test_stays_cut(caller: Caller, options: Any, fault: Any, server: Simulator) -> None:
+    """Where a stream is not gone on with, its caller gets the error of the cut, with what came."""
+    server.faults.turn_on("cut", times=1, path=PATHS["chat"])
+    if fault is not None:
+        server.faults.turn_on(fault[0], **fault[1])
+    with pytest.raises(AnswerIncomplete) as caught:
+        caller.run(ask("chat"), base_url=server.url, **options)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text
+    is_asked = "return_token_ids" in bodies(server, PATHS["chat"])[0]
+    assert is_asked is (
+        options.get("resume", False) and options.get("wire") != "sdk" and caller.kind != "trio"
+    )
+
+
+CHAT = {"model": MODEL, "messages": MESSAGES}
+PICTURE: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
+
+
+@pytest.mark.parametrize(
+    ("more", "can"),
+    [
+        ({}, True),
+        ({"temperature": 0.7, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1}, True),
+        ({"n": 1, "logprobs": False, "top_logprobs": 0, "seed": None, "stop": None}, True),
+        ({"chat_template_kwargs": {"enable_thinking": False}, "user": "me", "cache_salt": "c"}, True),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}, True),
+        ({"response_format": {"type": "text"}}, True),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"structured_outputs": {"choice": ["a"]}}, False),
+        ({"guided_choice": ["a"]}, False),
+        ({"tools": []}, False),
+        ({"tool_choice": "none"}, False),
+        ({"n": 2}, False),
+        ({"stop": "\n"}, False),
+        ({"seed": 1}, False),
+        ({"presence_penalty": 0.1}, False),
+        ({"frequency_penalty": 0.1}, False),
+        ({"logprobs": True}, False),
+        ({"bad_words": ["a"]}, False),
+        ({"use_beam_search": True}, False),
+        ({"messages": PICTURE}, False),
+        ({"not_known": 1}, False),
+    ],
+)
+def test_requests(more: Any, can: Any) -> None:
+    """Only a request all of whose parameters are known to mean the same for the rest is gone on with."""
+    assert can_be_resumed("chat", {**CHAT, **more}) is can
+
+
+@pytest.mark.parametrize(
+    ("prompt", "can"), [("a", True), ([1, 2], True), (["a", "b"], False), ([[1]], False), ([], False)]
+)
+def test_prompts(prompt: Any, can: Any) -> None:
+    """A completion of one prompt is gone on with, of several not."""
+    assert can_be_resumed("completion", {"model": MODEL, "prompt": prompt}) is can
+
+
+# -- from where
+
+
+def decoded(tokens: Any) -> str:
+    """What a tokenizer whose tokens are bytes says: an incomplete character is one replacement."""
+    return bytes(tokens).decode("utf-8", "replace")
+
+
+def whole_characters(data: bytes) -> str:
+    """What a server has sent of these bytes: all characters that came whole."""
+    for length in range(len(data), -1, -1):
+        try:
+            return data[:length].decode()
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("b'' is a text")
+
+
+def followed(cut: Cut, asked: Any) -> Continuation | None:
+    flow = continuation("chat", asked, cut, 1.0)
+    question = next(flow)
+    try:
+        while True:
+            assert question.body is not None
+            question = flow.send(decoded(question.body["tokens"]))
+    except StopIteration as end:
+        result: Continuation | None = end.value
+        return result
+
+
+@given(st.text(min_size=1), st.data())
+def test_where_it_goes_on(text: str, data: Any) -> None:
+    """What the caller has, what is owed, and what follows the tokens that are kept, are the text: wherever it is cut."""
+    whole = text.encode("utf-8", "replace")
+    came = whole[: data.draw(st.integers(1, len(whole)))]
+    sent = whole_characters(came)
+    # A server may hold some of it back.
+    has = sent[: data.draw(st.integers(0, len(sent)))]
+    rest = followed(
+        Cut(tuple(b"prompt"), tuple(came), has), {**CHAT, "max_tokens": len(whole) + 1, "min_tokens": 3}
+    )
+    if rest is None:
+        assert not sent  # nothing but a part of a character came
+        return
+    kept = bytes(rest.tokens)
+    assert whole.startswith(kept)
+    assert has + rest.owed + whole[len(kept) :].decode() == whole.decode()
+    assert rest.body["prompt"] == [*b"prompt", *kept]
+    assert rest.body["max_tokens"] == len(whole) + 1 - len(kept)
+    assert rest.body["min_tokens"] == max(0, 3 - len(kept))
+
+
+@pytest.mark.parametrize("cut", [Cut((1,), tuple(b"abc"), "abd"), Cut((1,), tuple(b"abc"), "abcd")])
+def test_ids_that_are_not_the_text(cut: Cut) -> None:
+    """Where the ids do not say what the caller has, nothing is asked."""
+    assert followed(cut, {**CHAT, "max_tokens": 9}) is None
+
+
+def test_nothing_left() -> None:
+    """A stream that came to its limit, and lost only its end, stays cut: nothing is made up."""
+    assert followed(Cut((1,), tuple(b"abc"), "abc"), {**CHAT, "max_tokens": 3}) is None
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        PartialChoice(text="a"),
+        PartialChoice(text="a", token_ids=(1,), reasoning="b"),
+        PartialChoice(text="a", token_ids=(1,), finish_reason="stop"),
+    ],
+)
+def test_parts_that_are_not_gone_on_with(choice: PartialChoice) -> None:
+    """Without ids, with reasoning, or where the choice had finished, there is no place to go on from."""
+    assert Cut.of(Partial(choices={0: choice}, prompt_token_ids=(1,)), "") is None
+    assert Cut.of(
+        Partial(choices={0: PartialChoice(text="ab", token_ids=(1,))}, prompt_token_ids=(1,)), "b"
+    ) == Cut((1,), (1,), "a")
