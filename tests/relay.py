@@ -1,11 +1,13 @@
-"""A relay of bytes in front of a server, which cuts the connection of one answer where it is told to."""
+"""A relay of bytes in front of a server, which cuts the connection of one answer, or holds it, where it is told to."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -15,12 +17,12 @@ PIECE = 65536
 
 
 class Relay:
-    """A context manager; `cut(path, after)` ends the next connection with an answer of this path after so many bytes."""
+    """A context manager; `cut` and `hold` are for the next answer to a POST of a path, and `made` counts what came of them."""
 
     def __init__(self, server: str) -> None:
         behind = urlsplit(server)
         self._behind = (behind.hostname or "", behind.port or 80)
-        self._cuts: list[tuple[bytes, int]] = []
+        self._marks: list[_Mark] = []
         self._open: list[socket.socket] = []
         self.made = 0
 
@@ -40,8 +42,12 @@ class Relay:
         self._thread.join()
 
     def cut(self, path: str, after: int) -> None:
-        """Cut the next answer to a POST of this path once so many bytes of it, its head included, have passed."""
-        self._cuts.append((f"POST {path} ".encode(), after))
+        """End its connection once so many bytes of it, its head included, have passed."""
+        self._marks.append(_Mark(f"POST {path} ".encode(), after, 0.0))
+
+    def hold(self, path: str, seconds: float) -> None:
+        """Keep it back so long."""
+        self._marks.append(_Mark(f"POST {path} ".encode(), 0, seconds))
 
     def _accept(self) -> None:
         threads = []
@@ -55,31 +61,44 @@ class Relay:
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
         """Carry one connection; requests are small enough to begin in a piece of their own."""
-        left: list[int | None] = [None]
+        met: list[_Mark] = []
+        passed = 0
 
         def requests() -> None:
             for piece in _pieces(client):
-                for cut in self._cuts:
-                    if piece.startswith(cut[0]):
-                        self._cuts.remove(cut)
-                        left[0] = cut[1]
-                        break
+                for mark in [mark for mark in self._marks if piece.startswith(mark.request)]:
+                    self._marks.remove(mark)
+                    met.append(mark)
                 server.sendall(piece)
             _end(server)
 
         asking = threading.Thread(target=requests)
         asking.start()
         for piece in _pieces(server):
-            if left[0] is not None and left[0] <= len(piece):
-                client.sendall(piece[: left[0]])
+            if met and met[0].seconds:
+                self.made += 1
+                time.sleep(met.pop().seconds)
+            elif met and passed + len(piece) >= met[0].after:
+                _send(client, piece[: met[0].after - passed])
                 self.made += 1
                 break
-            if left[0] is not None:
-                left[0] -= len(piece)
-            client.sendall(piece)
+            passed = passed + len(piece) if met else 0
+            _send(client, piece)
         _end(client)
         _end(server)
         asking.join()
+
+
+@dataclass(frozen=True)
+class _Mark:
+    request: bytes
+    after: int
+    seconds: float
+
+
+def _send(one: socket.socket, piece: bytes) -> None:
+    with contextlib.suppress(OSError):  # its reader has left
+        one.sendall(piece)
 
 
 def _accepted(listener: socket.socket) -> Iterator[socket.socket]:

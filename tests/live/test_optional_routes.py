@@ -93,6 +93,7 @@ def test_abort(uds_server: Server, route: str) -> None:
         client.server.abort("chatcmpl-endless" if route == "chat" else "cmpl-endless-0")
         asking.join(20)
         assert isinstance(answers[0], AnswerIncomplete)
+        assert answers[0].partial is not None
         assert answers[0].finish_reasons == ("abort",)
         assert answers[0].partial.usage.completion_tokens < ENDLESS["max_tokens"]
         while client.server.load() > 0:  # counted until after the answer has left

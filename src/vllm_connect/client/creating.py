@@ -16,6 +16,7 @@ from vllm_connect.client.acquaintance import aaccepts
 from vllm_connect.client.assembly import Assembly
 from vllm_connect.client.endings import note_late_error
 from vllm_connect.client.forms import Source, is_untouched
+from vllm_connect.client.hedging import asent_to_first, can_be_hedged, sent_to_first
 from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.raw import LaneResponse
 from vllm_connect.client.replies import CHAT_CHUNK, ErrorInAnswer, reader
@@ -46,7 +47,7 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
     seen = Seen(client, prepared)
 
     async def attempt() -> Any:
-        seen.sent = await seen.asending()
+        seen.sent = await (asent_to_first(seen) if can_be_hedged(seen) else seen.asending())
         try:
             return _answered(seen, AsyncLaneStream)
         except AnswerIncomplete as error:
@@ -75,7 +76,7 @@ def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     seen = Seen(client, prepared)
 
     def attempt() -> Any:
-        seen.sent = seen.sending()
+        seen.sent = sent_to_first(seen) if can_be_hedged(seen) else seen.sending()
         return _answered(seen, LaneStream)
 
     try:

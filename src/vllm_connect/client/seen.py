@@ -63,21 +63,28 @@ class Seen:
         """The replica of this attempt, for people."""
         return str(self.prepared.call.member.endpoint)
 
-    def sending(self) -> Sent:
-        """Make an attempt over our wire, in the place of an earlier one; raises what prevents an answer."""
+    def sending(self, begun: Callable[[Any], None] | None = None) -> Sent:
+        """Make an attempt over our wire, in the place of an earlier one; raises what prevents an answer.
+
+        `begun` is given its exchange before it waits.
+        """
         prepared = self.prepared
         call = prepared.call
-        self.sent = self._request = self._response = None
+        self.take(None)
         wire = prepared.lane.wire_at(call)
-        return send(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
+        return send(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request, begun)
 
     def asending(self) -> Coroutine[Any, Any, Sent]:
         """Do the same for an async client."""
         prepared = self.prepared
         call = prepared.call
-        self.sent = self._request = self._response = None
+        self.take(None)
         wire = prepared.lane.wire_at(call)
         return asend(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
+
+    def take(self, sent: Sent | None) -> None:
+        """Have this answer in the place of an earlier one."""
+        self.sent, self._request, self._response = sent, None, None
 
     def request(self) -> httpx2.Request:
         """Return the request, with a mask in the place of the key."""

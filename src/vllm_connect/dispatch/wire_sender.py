@@ -10,7 +10,7 @@ from vllm_connect.dispatch.call import Call
 from vllm_connect.dispatch.failure import wire_failure
 from vllm_connect.endpoint import Key
 from vllm_connect.wire.asynchronous import AsyncWire
-from vllm_connect.wire.blocking import BlockingWire
+from vllm_connect.wire.blocking import BlockingExchange, BlockingWire
 from vllm_connect.wire.exchange import Wanted
 from vllm_connect.wire.failures import WireFailure
 from vllm_connect.wire.request import Head, Outgoing
@@ -68,8 +68,9 @@ def send(  # noqa: PLR0917 - as above
     body: bytes,
     wanted: Wanted,
     shown: Callable[[], httpx2.Request],
+    begun: Callable[[BlockingExchange], None] | None = None,
 ) -> Sent:
-    """Do the same for a blocking client."""
+    """Do the same for a blocking client; `begun` as in `BlockingWire.send`."""
     credentials = call.member.credentials
     key = None
     if head.wants_key and credentials.source is not None:
@@ -81,6 +82,7 @@ def send(  # noqa: PLR0917 - as above
             call.timers,
             call.deadline,
             wanted,
+            begun,
         )
     except (WireFailure, OSError) as error:
         raise wire_failure(error, request=shown(), call=call, before=before) from error

@@ -12,6 +12,7 @@ from typing import Final
 from vllm_connect.outcome import Verdict
 from vllm_connect.replicas.budget import Budget
 from vllm_connect.replicas.choice import Wish, choose
+from vllm_connect.replicas.hedging import Hedging
 from vllm_connect.replicas.replica import Replica, ReplicaState
 
 __all__ = ["MOST_CRASHES", "Group"]
@@ -39,6 +40,7 @@ class Group:
         # Those that were removed while they had work in flight: they may come back before it ends.
         self._removed: dict[str, Replica] = {}
         self._usual_time: float | None = None
+        self._hedging = Hedging()
         self._only = self._single()
 
     @property
@@ -152,6 +154,30 @@ class Group:
             replica.free_moves -= 1
             return True
 
+    def hedge_after(self) -> float:
+        """Return the seconds after which the first token of a stream that begins now is late; inf: it is waited for."""
+        with self._lock:
+            self._hedging.earn()
+            return self._hedging.after
+
+    def may_hedge(self, name: str, now: float, model: str | None) -> bool:
+        """Say whether a stream whose first token is late at one replica may be asked of another, too; count it.
+
+        It may if one that serves the model is in good standing and takes more work gladly, and if no more than 2% of
+        all streams were asked twice.
+        """
+        with self._lock:
+            self._hedging.was_late()
+            others = self._others(name, ())
+            can = any(
+                other.health.is_in_good_standing(now)
+                and other.is_ready(now)
+                and not other.is_excluded(model)
+                and not other.is_misplaced(model, now)
+                for other in others
+            )
+            return can and self._hedging.spend()
+
     def has_alternative(self, name: str, now: float) -> bool:
         """Say whether a replica that says nothing may be given up for another, which is in good standing."""
         with self._lock:
@@ -228,6 +254,7 @@ class Group:
             self._removed.pop(replica.name, None)
 
     def _hear(self, replica: Replica, first_token: float, now: float) -> None:
+        self._hedging.heard(first_token)
         usual = first_token if self._usual_time is None else self._usual_time
         self._usual_time = usual + USUAL * (first_token - usual)
         elsewhere = [

@@ -63,15 +63,25 @@ class BlockingWire:
         weakref.finalize(self, _close_all, self._idle, self._busy)
         forget_in_children(self)
 
-    def send(self, request: Outgoing, timers: Timers, deadline: float, wanted: Wanted) -> BlockingExchange:
+    def send(
+        self,
+        request: Outgoing,
+        timers: Timers,
+        deadline: float,
+        wanted: Wanted,
+        begun: Callable[[BlockingExchange], None] | None = None,
+    ) -> BlockingExchange:
         """Send a request; return its exchange, answered: complete, or for a stream begun.
 
-        `deadline` is a moment of the clock. Raises WireFailure, OSError, ssl.SSLError, and what `judge`
+        `deadline` is a moment of the clock. `begun` is given each exchange before it waits: another thread may close
+        it, which ends that wait. Raises WireFailure, OSError, ssl.SSLError, and what `judge`
         raises. Whoever takes a stream must close it or read it to its end.
         """
         connection = self._take(timers, deadline)
         is_used, sent = connection.is_used, self.clock()
         exchange = BlockingExchange(self, connection, wanted, Timing(timers, deadline, sent))
+        if begun is not None:
+            begun(exchange)
         try:
             exchange.ask(request)
         except (ConnectionLost, ConnectionError) as lost:
@@ -83,6 +93,8 @@ class BlockingWire:
             if fresh is None:  # nobody is there any more: it may be this request that the server ended by
                 raise lost from None
             exchange = BlockingExchange(self, fresh, wanted, Timing(timers, deadline, self.clock()))
+            if begun is not None:
+                begun(exchange)
             exchange.ask(request)
         if self.pulse.is_unknown and exchange.answer is not None:
             self.pulse.learn(exchange.answer.headers)

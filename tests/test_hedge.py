@@ -1,0 +1,235 @@
+"""Late first tokens asked of a second replica (`hedge=True`): when, how often, and what becomes of both attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.callers import Caller
+from vllm_connect import AnswerIncomplete, AsyncOpenAI, OpenAI, ServerUnreachable
+from vllm_connect.outcome import Attempt, judge
+from vllm_connect.replicas import Group
+from vllm_connect.replicas.hedging import BURST, ENOUGH, HEDGED, Hedging
+from vllm_connect.simulator import Simulator
+
+MODEL = "qwen"
+CHAT = "/v1/chat/completions"
+both_lanes = pytest.mark.parametrize("caller", ["blocking", "asyncio"], indirect=True)
+# Far longer than a first token takes here, far shorter than a test may.
+SLOW = 20.0
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Simulator, Simulator]]:
+    with Simulator(models=(MODEL,)) as first, Simulator(models=(MODEL,)) as second:
+        yield first, second
+
+
+class Pair:
+    """Two servers and their client, whose group has heard enough first tokens to know when one is late."""
+
+    def __init__(self, pair: tuple[Simulator, Simulator], kind: str, **options: Any) -> None:
+        self.servers = pair
+        self.kind = kind
+        self.options: dict[str, Any] = {"hedge": True, "model": MODEL, **options}
+
+    def run(self, *steps: Any) -> list[Any]:
+        """Warm the client up, then take each step: a function without arguments, or a text that is asked."""
+        urls = [server.url for server in self.servers]
+        if self.kind == "blocking":
+            with OpenAI(base_url=urls, **self.options) as client:
+                told = [self._told(client, f"warm {number}") for number in range(ENOUGH)]
+                assert all(told)
+                return [step() if callable(step) else self._told(client, step) for step in steps]
+        return asyncio.run(self._run(urls, steps))
+
+    async def _run(self, urls: list[str], steps: Any) -> list[Any]:
+        async with AsyncOpenAI(base_url=urls, **self.options) as client:
+            told = [await self._atold(client, f"warm {number}") for number in range(ENOUGH)]
+            assert all(told)
+            return [
+                await asyncio.to_thread(step) if callable(step) else await self._atold(client, step)
+                for step in steps
+            ]
+
+    @staticmethod
+    def _told(client: Any, text: str) -> Any:
+        return list(client.chat.completions.create(**asked(text)))
+
+    @staticmethod
+    async def _atold(client: Any, text: str) -> Any:
+        return [chunk async for chunk in await client.chat.completions.create(**asked(text))]
+
+    def asked_for(self, text: str) -> list[int]:
+        """How often each server was asked this."""
+        return [sum(text.encode() in request.body for request in server.requests) for server in self.servers]
+
+
+def asked(text: str) -> dict[str, Any]:
+    messages: Any = [{"role": "user", "content": text}]
+    return {"messages": messages, "max_tokens": 3, "stream": True, "extra_headers": {"X-Session-ID": "s"}}
+
+
+def home_of(pair: tuple[Simulator, Simulator], caller: Caller) -> tuple[Simulator, Simulator]:
+    """The two with the one first that the session is at home at."""
+    tried = Pair(pair, caller.kind, hedge=False)
+    tried.run("probe")
+    return pair if tried.asked_for("probe")[0] else (pair[1], pair[0])
+
+
+@both_lanes
+def test_a_late_first_token(caller: Caller, pair: tuple[Simulator, Simulator]) -> None:
+    """The second replica's answer is the caller's, and the first one's work ends at once, though it says nothing."""
+    home, other = home_of(pair, caller)
+    hedged = Pair((home, other), caller.kind)
+    began = time.monotonic()
+    _, chunks, _ = hedged.run(
+        lambda: home.pace(first_token_delay=SLOW), "late", lambda: wait_until(lambda: home.aborted == 1)
+    )
+    assert hedged.asked_for("late") == [1, 1]
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert time.monotonic() - began < SLOW
+    assert other.aborted == 0
+
+
+@both_lanes
+@pytest.mark.parametrize("fault", ["busy", "close-unanswered", "error-first"])
+def test_a_second_that_fails(caller: Caller, fault: str, pair: tuple[Simulator, Simulator]) -> None:
+    """Where the second replica fails, the first one's answer is waited for."""
+    home, other = home_of(pair, caller)
+    hedged = Pair((home, other), caller.kind)
+    _, _, chunks = hedged.run(
+        lambda: home.pace(first_token_delay=0.4),
+        lambda: other.faults.turn_on(fault, path=CHAT),
+        "late",
+    )
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert hedged.asked_for("late")[0] == 1
+    assert hedged.asked_for("late")[1] >= 1
+
+
+def goes_later(server: Simulator) -> None:
+    """Have a server say nothing, and break its connections in a moment."""
+    server.pace(first_token_delay=SLOW)
+    threading.Timer(0.4, lambda: server.faults.turn_on("refused", drop=True)).start()
+
+
+@both_lanes
+def test_both_fail(caller: Caller, pair: tuple[Simulator, Simulator]) -> None:
+    """Where both fail, the caller is told of the first, as if it had been alone."""
+    home, other = home_of(pair, caller)
+    hedged = Pair((home, other), caller.kind, max_retries=0)
+    with pytest.raises((ServerUnreachable, AnswerIncomplete), match=re.escape(home.url)):
+        hedged.run(lambda: goes_later(home), lambda: other.faults.turn_on("too-long", path=CHAT), "late")
+    assert hedged.asked_for("late") == [1, 1]
+
+
+@both_lanes
+def test_a_first_that_fails(caller: Caller, pair: tuple[Simulator, Simulator]) -> None:
+    """Where the first fails once the second was asked, the second's answer is waited for, and nobody asked again."""
+    home, other = home_of(pair, caller)
+    hedged = Pair((home, other), caller.kind)
+    _, _, chunks = hedged.run(lambda: goes_later(home), lambda: other.pace(first_token_delay=0.8), "late")
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert hedged.asked_for("late") == [1, 1]
+
+
+@both_lanes
+def test_off_by_default(caller: Caller, pair: tuple[Simulator, Simulator]) -> None:
+    """Without the setting, a late first token is waited for."""
+    home, other = home_of(pair, caller)
+    plain = Pair((home, other), caller.kind, hedge=None)
+    plain.run(lambda: home.pace(first_token_delay=0.5), "late")
+    assert plain.asked_for("late") == [1, 0]
+
+
+def test_a_caller_who_leaves(pair: tuple[Simulator, Simulator]) -> None:
+    """A caller who cancels while both are silent ends the work of both."""
+
+    async def run() -> None:
+        async with AsyncOpenAI(base_url=[server.url for server in pair], hedge=True, model=MODEL) as client:
+            for number in range(ENOUGH):
+                await Pair._atold(client, f"warm {number}")
+            for server in pair:
+                server.pace(first_token_delay=SLOW)
+            call = asyncio.create_task(client.chat.completions.create(**asked("late")))
+            await asyncio.to_thread(wait_until, lambda: asked_of("late") == 2)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await asyncio.to_thread(wait_until, lambda: [server.aborted for server in pair] == [1, 1])
+            assert [replica.in_flight for replica in client.server.replicas()] == [0, 0]
+
+    def asked_of(text: str) -> int:
+        return sum(Pair(pair, "asyncio").asked_for(text))
+
+    asyncio.run(run())
+
+
+# -- when it is late, and how often
+
+
+@given(st.integers(0, 1 << 32), st.floats(0.05, 1.5))
+@settings(max_examples=25)
+def test_what_is_late(seed: int, spread: float) -> None:
+    """Some 2% of first tokens are later than what counts as late, whatever their distribution is."""
+    chance, hedging = random.Random(seed), Hedging()
+    late = 0
+    for number in range(6_000):
+        first_token = chance.lognormvariate(-1, spread)
+        if number >= 2_000:
+            late += first_token > hedging.after
+        hedging.heard(first_token)
+    assert 0.01 < late / 4_000 < 0.035
+
+
+def test_how_often() -> None:
+    """Where every first token is late, no more than 2% of the streams are asked twice, and two besides."""
+    group = Group(("a", "b"))
+    for _ in range(ENOUGH):
+        group.hedge_after()
+        name = group.pick(0.0)
+        assert name is not None
+        group.heard(name, 0.0, 0.1)
+    hedged = 0
+    for _ in range(5_000):
+        assert group.hedge_after() < float("inf")
+        hedged += group.may_hedge("a", 1.0, None)
+    assert HEDGED * 5_000 <= hedged <= HEDGED * 5_000 + BURST
+
+
+@pytest.mark.parametrize("trouble", ["rests", "full", "other model", "excluded"])
+def test_who_is_asked_second(trouble: str) -> None:
+    """Only a replica in good standing that serves the model and takes more work gladly is asked second."""
+    group = Group(("a", "b"))
+    for _ in range(ENOUGH):
+        group.hedge_after()
+        group.pick(0.0)
+        group.heard("a", 0.0, 0.1)
+    b_fails = {
+        "rests": Attempt(phase="sent", ending="lost"),
+        "full": Attempt(phase="complete", status=503),
+        "other model": Attempt(phase="complete", status=404, lacks_model=True),
+    }
+    if trouble == "excluded":
+        group.exclude("b", "it is another", model="m")
+    else:
+        group.ended("b", 1.0, judge(b_fails[trouble]), model="m")
+    assert not group.may_hedge("a", 1.0, "m")
+    assert group.may_hedge("b", 1.0, "m")
+
+
+def wait_until(is_so: Any) -> None:
+    end = time.monotonic() + 5
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
