@@ -343,6 +343,22 @@ def test_rests_grow_and_differ(chance: float) -> None:
     assert states(replicas, now + 60)[bad].rests_for == pytest.approx(factor)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "took", "longest"), [(UNREACHABLE, 0.24, 10), (UNREACHABLE, 0.25, 60), (CRASH, 0.0, 60)]
+)
+def test_a_server_that_is_started_again(verdict: Verdict, took: float, longest: float) -> None:
+    """A replica that refuses connections at once rests 10 s at most: to see that it is back costs no caller time."""
+    replicas = group(2, lambda: 0.5)
+    bad, now, rests = replicas.names[0], 0.0, []
+    for _ in range(8):
+        attempt(replicas, bad, now + took, verdict, began=now)
+        rested = states(replicas, now + took)[bad].rests_for
+        assert rested is not None
+        rests.append(rested)
+        now += rested + took
+    assert rests == pytest.approx([min(wait, longest) for wait in (1, 2, 4, 8, 16, 32, 60, 60)])
+
+
 def test_one_breakdown_is_one_rest() -> None:
     """All that was in flight when a replica broke down ends with it: that is one failure of the replica, not many."""
     replicas = group(2, lambda: 0.5)

@@ -26,6 +26,10 @@ GOOD_STANDING: Final = 10.0
 # Seconds of a first rest, each next one twice as long, and the longest.
 FIRST_REST: Final = 1.0
 LONGEST_REST: Final = 60.0
+# The longest while it costs a caller next to nothing to find that a replica is still away: while its server is started
+# again, connections are refused within this time.
+LONGEST_AWAY: Final = 10.0
+NEXT_TO_NOTHING: Final = 0.25
 # Seconds back at work after which earlier rests are forgotten.
 FORGIVEN: Final = 60.0
 # Seconds in which a replica that comes back is given more and more of its share, and the least share.
@@ -184,7 +188,8 @@ class Health:
         if not self.is_resting and not self._is_too_much(verdict.blame, begun):
             return
         if may_rest or self.is_resting:
-            self._go_to_rest(now, chance)
+            is_refused = verdict.blame is Blame.UNREACHABLE and now - began < NEXT_TO_NOTHING
+            self._go_to_rest(now, chance, LONGEST_AWAY if is_refused else LONGEST_REST)
         else:
             self._pause_for_a_moment(now, chance)
 
@@ -195,10 +200,10 @@ class Health:
         begun_since = begun - self._first_begun + 1
         return blame is not Blame.WRONG or 2 * self.failures >= begun_since
 
-    def _go_to_rest(self, now: float, chance: Callable[[], float]) -> None:
+    def _go_to_rest(self, now: float, chance: Callable[[], float], longest: float) -> None:
         if not self.is_resting and now - self._back_at >= FORGIVEN:
             self._rest.forget()
-        self._rest.begin(now, chance)
+        self._rest.begin(now, chance, longest)
         self.is_resting = True
         self._is_warming = False
 

@@ -27,10 +27,10 @@ class Spell:
     def is_on(self, now: float) -> bool:
         return now < self.until
 
-    def begin(self, now: float, chance: Callable[[], float]) -> None:
-        """Begin one that is twice as long as the last one in the row."""
+    def begin(self, now: float, chance: Callable[[], float], longest: float = math.inf) -> None:
+        """Begin one that is twice as long as the last one in the row; `longest` holds for this one."""
         # A number that doubles for ever is none in the end.
-        length = min(self._longest, self._first * 2.0 ** min(self.in_a_row, 16))
+        length = min(self._longest, longest, self._first * 2.0 ** min(self.in_a_row, 16))
         self.in_a_row += 1
         self.since = now
         self.until = now + length * (1.0 - JITTER + 2.0 * JITTER * chance())
