@@ -215,7 +215,7 @@ class Group:
         with self._lock:
             before = self._replicas
             is_at_work = any(replica.begun for replica in before.values())
-            add = partial(self._added, now=now) if is_at_work else Replica
+            add = partial(self._added, now=now, warms=is_at_work)
             self._replicas = {name: before.get(name) or add(name) for name in names}
             for name, replica in before.items():
                 if name not in self._replicas and replica.in_flight:
@@ -244,9 +244,10 @@ class Group:
     def _known(self, name: str) -> Replica | None:
         return self._replicas.get(name) or self._removed.get(name)
 
-    def _added(self, name: str, now: float) -> Replica:
+    def _added(self, name: str, *, now: float, warms: bool) -> Replica:
         replica = self._removed.pop(name, None) or Replica(name)
-        replica.health.begin_warming(now)
+        if warms:
+            replica.health.begin_warming(now)
         return replica
 
     def _forget_if_over(self, replica: Replica) -> None:
