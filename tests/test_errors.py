@@ -106,6 +106,35 @@ def test_shows_nothing_secret(name: str, server: Simulator) -> None:
         assert secret.encode() not in packed
 
 
+@pytest.mark.parametrize("name", RAISING)
+def test_says_what_happened(name: str, server: Simulator) -> None:
+    """Every error says what happened, to which server; and what to do, where that is known; its message says both."""
+    error = RAISING[name](server)
+    assert server.url.removesuffix("/v1") in error.explanation
+    assert isinstance(error.fix, str)
+    if hasattr(type(error), "explained"):
+        assert str(error) == f"{error.explanation} {error.fix}".strip()
+    else:  # of openai's own classes: the server's words stand before
+        assert error.fix in str(error)
+
+
+def test_settings_say_what_happened() -> None:
+    """An error of a setting, and of waiting, has the same."""
+    for wrong in ({"base_url": "http://gpu1:99999"}, {"api_key": "with\na line"}, {"model_aliases": 3}):
+        with pytest.raises(errors.SettingsError) as caught:
+            OpenAI(**wrong)
+        assert (caught.value.explanation, caught.value.fix) == (str(caught.value), "")
+    with OpenAI(base_url="http://127.0.0.1:9") as client, pytest.raises(errors.NotReady) as late:
+        client.wait_until_ready(0.1)
+    assert "http://127.0.0.1:9/v1 was not ready within 0.1 s" in late.value.explanation
+    assert "give more time" in late.value.fix
+
+
+def test_status_within_a_stream(server: Simulator) -> None:
+    """An error that arrives within a stream has the status that the server gives it."""
+    assert raised(server, "error-first", stream=True).status_code == 500
+
+
 def test_the_response_travels(server: Simulator) -> None:
     """A status error keeps the answer: status, headers and body, as far as a body is read by default."""
     error = raised(server, "bad-parameter")

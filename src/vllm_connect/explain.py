@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import openai
 
@@ -12,10 +12,20 @@ from vllm_connect.errors import DeadlineExceeded, ServerUnreachable
 from vllm_connect.facts import MISSING_API, ROUTES
 from vllm_connect.settings import Settings
 
-__all__ = ["advice", "printable", "shape_text", "status_advice", "status_text"]
+__all__ = ["Told", "advice", "printable", "shape_told", "status_text", "status_told"]
 
 LONGEST_SERVER_TEXT = 500
 LONGEST_CONTENT_TYPE = 50
+
+
+class Told(NamedTuple):
+    """What happened, to which server, and what to do; the latter is empty where nothing is known."""
+
+    explanation: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.explanation} {self.fix}".strip()
 
 
 def advice(error: openai.OpenAIError, settings: Settings) -> str:
@@ -78,14 +88,6 @@ _REACH_ADVICE: tuple[tuple[str, Callable[[Settings], str]], ...] = (
             f"{_address_from(settings)}"
         ),
     ),
-    (
-        "Expected HTTP/",
-        lambda settings: (
-            "Something else listens there, or the server speaks TLS; then write https:// in place of http://."
-            if settings.endpoint.scheme == "http"
-            else f"Something else listens there. {_address_from(settings)}"
-        ),
-    ),
     ("does not speak HTTP", _other_protocol),
     ("closed the connection without an answer", _other_protocol),
     (
@@ -118,31 +120,38 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def shape_text(path: str, content_type: str, settings: Settings) -> str:
+def shape_told(path: str, content_type: str, settings: Settings, *, reason: str = "") -> Told:
     """Return what to say of an answer that is none of vLLM's, though its status says success."""
     kind = printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
-    return (
-        f"{settings.endpoint.place} answered {path} with something that is not vLLM's ({kind}). Is it the address "
-        f"of a vLLM server, and does a gateway before it pass the route on? {_address_from(settings)}"
+    lacks = f", {reason}" if reason else ""
+    return Told(
+        f"{settings.endpoint.place} answered {path} with something that is not vLLM's ({kind}{lacks}).",
+        "Is it the address of a vLLM server, and does a gateway before it pass the route on? "
+        f"{_address_from(settings)}",
     )
 
 
-def status_advice(status: int, path: str, body: object, settings: Settings, *, own_key: bool = False) -> str:
-    """Return what to do about an error status, empty where the server's words say all.
+def status_told(
+    status: int, path: str, body: object, settings: Settings, *, own_key: bool = False
+) -> Told | None:
+    """Return what to say of an error status, None where the server's words say all.
 
     `own_key` says that the caller put an Authorization header of its own on the request.
     """
     if status == 401:  # noqa: PLR2004  # an HTTP status reads best as its number
         refused = f"{settings.endpoint.place} refused the Authorization header that your code gives."
-        return refused if own_key else _key_advice(settings)
+        return Told(refused) if own_key else _key_told(settings)
     if status in _NO_ROUTE and not _is_handlers(body):
-        return _route_advice(status, path, body, settings)
-    said = status_text(body)
+        return _route_told(status, path, body, settings)
+    place, said = settings.endpoint.place, status_text(body)
     if _NO_SUPPORT.search(said):
-        return _brought_advice(path, settings)
+        return Told(f"{place} does not serve {path}.", _brought_advice(path, settings))
     if status == 404 and "does not exist" in said:  # noqa: PLR2004
-        return "client.models.list() shows the names that this server accepts."
-    return ""
+        return Told(
+            f"{place} does not serve the model that was named.",
+            "client.models.list() shows the names that this server accepts.",
+        )
+    return None
 
 
 # What a server says that lets no request through to a route; vLLM itself bars in words of its own.
@@ -157,28 +166,32 @@ def _is_handlers(body: object) -> bool:
     return isinstance(body, dict) and ("error" in body or "message" in body)
 
 
-def _key_advice(settings: Settings) -> str:
+def _key_told(settings: Settings) -> Told:
     server = settings.endpoint.place
     if settings.key is not None:
-        return f"{server} refused the API key from {settings.origins.get('api_key', settings.key.place)}."
+        return Told(
+            f"{server} refused the API key from {settings.origins.get('api_key', settings.key.place)}."
+        )
     withheld = "; ".join(f"{one.place} was not sent: {one.why}" for one in settings.withheld)
-    return (
-        f"{server} wants an API key and none was sent{f' ({withheld})' if withheld else ''}. "
-        "Set VLLM_API_KEY beside VLLM_BASE_URL, or pass api_key."
+    return Told(
+        f"{server} wants an API key and none was sent{f' ({withheld})' if withheld else ''}.",
+        "Set VLLM_API_KEY beside VLLM_BASE_URL, or pass api_key.",
     )
 
 
-def _route_advice(status: int, path: str, body: object, settings: Settings) -> str:
+def _route_told(status: int, path: str, body: object, settings: Settings) -> Told:
     endpoint = settings.endpoint
     route = _route(path, settings)
     if "/v1" not in endpoint.path and route not in _BROUGHT_BY:
-        return f"{endpoint} has no route {path}: is the base path missing its /v1? {_address_from(settings)}"
+        return Told(
+            f"{endpoint} has no route {path}: is the base path missing its /v1?", _address_from(settings)
+        )
     if route.startswith(MISSING_API):
-        return f"{endpoint.place} has no route {path}: vLLM does not have this part of the OpenAI API."
+        return Told(f"{endpoint.place} has no route {path}: vLLM does not have this part of the OpenAI API.")
     # FastAPI's words, which are vLLM's too.
     foreign = not (isinstance(body, dict) and "detail" in body)
     answer = "The answer is not vLLM's. " if foreign else ""
-    return f"{answer}{endpoint.place} {_NO_ROUTE[status]} {path}. {_brought_advice(path, settings)}"
+    return Told(f"{answer}{endpoint.place} {_NO_ROUTE[status]} {path}.", _brought_advice(path, settings))
 
 
 def _brought_advice(path: str, settings: Settings) -> str:

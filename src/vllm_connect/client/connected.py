@@ -34,8 +34,8 @@ from vllm_connect.dispatch import (
 from vllm_connect.dispatch.retry import LONGEST_RETRY_AFTER, retry_after, should_retry
 from vllm_connect.endpoint import Endpoint, Hidden, parse_endpoint
 from vllm_connect.endpoint.key import MASK
-from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError
-from vllm_connect.explain import advice, printable, shape_text, status_advice, status_text
+from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError, explained_as
+from vllm_connect.explain import Told, advice, printable, shape_told, status_text, status_told
 from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
 from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import (
@@ -240,11 +240,12 @@ class Connected(Spread):
         endpoint = self._credentials.endpoint
         url = str(given).replace("ws", "http", 1)
         if not (url.startswith("http") and parse_endpoint(url).origin == endpoint.origin):
-            raise KeyRefused(
-                f"The API key belongs to {endpoint.origin} and is not sent to the websocket_base_url {given}. For "
-                "another server make another client.",
-                request=self._client.build_request("GET", endpoint.base_url),
-                server=endpoint.origin,
+            explanation = (
+                f"The API key belongs to {endpoint.origin} and is not sent to the websocket_base_url {given}."
+            )
+            request = self._client.build_request("GET", endpoint.base_url)
+            raise KeyRefused(explanation, request=request, server=endpoint.origin).explained(
+                explanation, "For another server make another client."
             )
 
     @property
@@ -355,13 +356,10 @@ class Connected(Spread):
 
     def _not_ready(self, timeout: float, last: str) -> NotReady:
         server = str(self._settings.endpoint)
-        return NotReady(
-            f"{server} was not ready within {timeout:g} s; last: {last}. Large models load for many minutes: "
-            "give more time, and look at the server's own log.",
-            request=request_for(self, Ask("/health", own_route=True), call=None),
-            server=server,
-            last=last,
-        )
+        explanation = f"{server} was not ready within {timeout:g} s; last: {last}."
+        fix = "Large models load for many minutes: give more time, and look at the server's own log."
+        request = request_for(self, Ask("/health", own_route=True), call=None)
+        return NotReady(explanation, request=request, server=server, last=last).explained(explanation, fix)
 
     def _short_call(self, seconds: float) -> Call:
         """Return the call of one question to the server, which answers in moments or is not there."""
@@ -392,9 +390,9 @@ class Connected(Spread):
 
     def _explained(self, error: BaseException) -> BaseException:
         """Return the error with what to do added to its message."""
-        if isinstance(error, openai.OpenAIError) and hasattr(error, "advised"):
-            settings = self._settings_at(getattr(error, "server", ""))
-            explained: BaseException = error.advised(advice(error, settings))
+        if isinstance(error, openai.OpenAIError) and hasattr(error, "explained"):
+            todo = advice(error, self._settings_at(getattr(error, "server", "")))
+            explained: BaseException = error.explained(error.explanation, todo) if todo else error  # type: ignore[attr-defined]  # of ours
             return explained
         return error
 
@@ -445,12 +443,12 @@ class Connected(Spread):
                 raise self._misshapen(response) from error
             raise
 
-    def _misshapen(self, response: httpx2.Response) -> InvalidAnswer:
+    def _misshapen(self, response: httpx2.Response, reason: str = "") -> InvalidAnswer:
         path, kind = response.request.url.path, response.headers.get("content-type", "")
         server = self._server_of(response.request)
-        text = shape_text(path, kind, self._settings_at(server))
+        told = shape_told(path, kind, self._settings_at(server), reason=reason)
         return judged(
-            InvalidAnswer(text, response=response, server=server),
+            InvalidAnswer(str(told), response=response, server=server).explained(*told),
             Attempt(phase="complete", status=response.status_code, reading="no answer"),
         )
 
@@ -526,17 +524,20 @@ class Connected(Spread):
             told = f"{told} - {said}"
         sent = response.request.headers.get("authorization")
         settings = self._settings_at(self._server_of(response.request))
-        todo = status_advice(
-            response.status_code, path, body, settings, own_key=sent not in (None, KEY_GOES_HERE)
-        )
+        status = response.status_code
+        known = status_told(status, path, body, settings, own_key=sent not in (None, KEY_GOES_HERE))
         wished = retry_after(response.headers, self._client.conduct.wall_clock())
-        todo = f"{todo} {_wish_text(wished)}".strip()
+        todo = f"{known or ''} {_wish_text(wished)}".strip()
         message = f"{told.rstrip('.')}. {todo}" if todo else told
+        if known is None:
+            known = Told(
+                f"{settings.endpoint.place} answered {path} with status {status}: {said or 'no words'}"
+            )
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
         return judged(
-            error,
+            explained_as(error, known.explanation, known.fix),
             Attempt(
                 phase="complete",
                 status=response.status_code,

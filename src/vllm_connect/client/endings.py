@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import openai
+
 from vllm_connect.client.replies import ErrorInAnswer
 from vllm_connect.endpoint import Key
 from vllm_connect.errors import (
@@ -17,6 +19,7 @@ from vllm_connect.errors import (
     DeadlineExceeded,
     Partial,
     ServerUnreachable,
+    explained_as,
 )
 from vllm_connect.explain import printable
 from vllm_connect.facts import is_engine_dead, is_model_missing
@@ -35,6 +38,7 @@ __all__ = [
     "incomplete",
     "masked",
     "note_late_error",
+    "told_within",
     "unfinished",
 ]
 
@@ -66,9 +70,12 @@ def incomplete(  # noqa: PLR0917 - all of it is what the error says
     """Return the error for an answer that began and did not end right; `body` is the server's own error."""
     came = sum(len(choice.text) + len(choice.reasoning) for choice in partial.choices.values())
     after = f" after {tries} tries" if tries > 1 else ""
+    explanation = f"The answer of {server} is not complete{after}: {reason}."
+    fix = (
+        f"What came of it is in the error's `partial` ({came:,} characters); ask again, or go on from there."
+    )
     error = AnswerIncomplete(
-        f"The answer of {server} is not complete{after}: {reason}. What came of it is in the error's `partial` "
-        f"({came:,} characters); ask again, or go on from there.",
+        f"{explanation} {fix}",
         request=request,
         server=server,
         reason=reason,
@@ -77,7 +84,7 @@ def incomplete(  # noqa: PLR0917 - all of it is what the error says
         body=body,
         attempts=tries,
     )
-    return judged(error, attempt)
+    return judged(error.explained(explanation, fix), attempt)
 
 
 # What an error says of how a stream broke; all others were lost.
@@ -116,6 +123,20 @@ def attempt_of_error(error: ErrorInAnswer) -> Attempt:
         reading="error",
         engine_is_dead=status is not None and is_engine_dead(status, said),
         lacks_model=status is not None and is_model_missing(status, said),
+    )
+
+
+def told_within(error: ErrorInAnswer, request: httpx2.Request, server: str) -> openai.APIError:
+    """Return the SDK's error for one that a server put where an answer was due, as the SDK tells those of streams.
+
+    It has the status that the server gives it (`status_code`), which the SDK's own lacks.
+    """
+    said = error_text(error.error)
+    told = openai.APIError(said, request=request, body=error.error)
+    if error.status is not None:
+        told.status_code = error.status  # type: ignore[attr-defined]
+    return judged(
+        explained_as(told, f"{server} failed within its answer: {said}", ""), attempt_of_error(error)
     )
 
 

@@ -21,13 +21,12 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from vllm_connect.client.acquaintance import aaccepts, accepts
 from vllm_connect.client.endings import (
     NO_END_MARK,
-    attempt_of_error,
     broken,
-    error_text,
     flag,
     incomplete,
     masked,
     note_late_error,
+    told_within,
     unfinished,
 )
 from vllm_connect.client.received import Received, counts, received_whole
@@ -158,13 +157,13 @@ class _View:
     def invalid(
         self, reason: str, partial: Partial | None = None, *, delivered: bool = False
     ) -> InvalidAnswer:
-        error = self.misshapen().advised(f"({reason}.)")
+        error = self.misshapen(reason)
         error.partial = partial
         status = self.response.status_code
         return judged(error, Attempt(phase="answer", status=status, reading="no answer", delivered=delivered))
 
-    def misshapen(self) -> InvalidAnswer:
-        error: InvalidAnswer = self.client._misshapen(self.response)
+    def misshapen(self, reason: str = "") -> InvalidAnswer:
+        error: InvalidAnswer = self.client._misshapen(self.response, reason)
         return judged(error, Attempt(phase="complete", status=self.response.status_code, reading="no answer"))
 
     def masked(self, error: ErrorInAnswer) -> ErrorInAnswer:
@@ -173,8 +172,7 @@ class _View:
 
     def error_within(self, error: ErrorInAnswer) -> openai.APIError:
         error = self.masked(error)
-        told = openai.APIError(error_text(error.error), request=self.response.request, body=error.error)
-        return judged(told, attempt_of_error(error))
+        return told_within(error, self.response.request, self.server)
 
     def incomplete(
         self, reason: str, attempt: Attempt, partial: Partial, body: object | None = None
@@ -432,7 +430,7 @@ class _Judging:
             return self._told(error)
         if isinstance(error, NotAnAnswer):
             return view.invalid(str(error), self._partial, delivered=account.delivered)
-        if isinstance(error, openai.APIError) and hasattr(error, "advised"):
+        if isinstance(error, openai.APIError) and hasattr(error, "explained"):
             attempt = account.attempt(view.asked, has_end_mark=False)
             return broken(error, attempt, self._partial, view.incomplete)
         if isinstance(error, ValueError | RecursionError):

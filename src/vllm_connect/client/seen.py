@@ -14,12 +14,11 @@ import openai
 
 from vllm_connect.client.acquaintance import accepts
 from vllm_connect.client.endings import (
-    attempt_of_error,
     broken,
-    error_text,
     flag,
     incomplete,
     masked,
+    told_within,
     unfinished,
 )
 from vllm_connect.client.lane import Prepared
@@ -31,7 +30,7 @@ from vllm_connect.dispatch.replica_set import WELL
 from vllm_connect.dispatch.sdk_sender import redirect_refused
 from vllm_connect.dispatch.wire_sender import Sent, asend, send
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial
-from vllm_connect.explain import shape_text
+from vllm_connect.explain import shape_told
 from vllm_connect.outcome import Attempt, judge, judged
 from vllm_connect.outcome.completeness import reason_of
 
@@ -164,8 +163,7 @@ class Seen:
             response = self.client._client.http.Response(error.status, content=body, request=self.request())
             as_plain: openai.APIError = self.client._make_status_error_from_response(response)
             return as_plain
-        told = openai.APIError(error_text(said), request=self.request(), body=said)
-        return judged(told, attempt_of_error(error))
+        return told_within(error, self.request(), self.server)
 
     def invalid(
         self, reason: str, *, partial: Partial | None = None, delivered: bool = False
@@ -174,8 +172,8 @@ class Seen:
         settings = self.client._settings_at(self.server)
         response = self.response()
         path, kind = response.request.url.path, response.headers.get("content-type", "")
-        text = shape_text(path, kind, settings)
-        error = InvalidAnswer(f"{text} ({reason}.)", response=response, server=self.server)
+        told = shape_told(path, kind, settings, reason=reason)
+        error = InvalidAnswer(str(told), response=response, server=self.server).explained(*told)
         error.partial = partial
         return judged(
             error,

@@ -220,14 +220,13 @@ def redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
     """Return the error for an answer that is a redirect."""
     location = response.headers.get("location", "")
     target = location.partition("?")[0].partition("#")[0].rpartition("@")[2] if location else "nowhere"
-    refused = RedirectRefused(
+    explanation = (
         f"{server} answered with a redirect ({response.status_code}) to {target}, which is not followed: key and "
-        "prompt go only to the server you named. If that is where your server is, set base_url to it.",
-        response=response,
-        server=server,
-        target=target,
+        "prompt go only to the server you named."
     )
-    return judged(refused, Attempt(phase="complete", status=response.status_code))
+    fix = "If that is where your server is, set base_url to it."
+    refused = RedirectRefused(explanation, response=response, server=server, target=target)
+    return judged(refused.explained(explanation, fix), Attempt(phase="complete", status=response.status_code))
 
 
 class _SyncSender(_Dispatching):

@@ -21,7 +21,8 @@ openai.OpenAIError
 
 Errors about a server carry `server` (its address without secrets) and `request` with the key redacted. Every error of
 a call, those of openai's own classes included, carries `outcome` (see docs/outcomes.md; empty where it is not known),
-`attempt` (the facts that it was judged by) and `partial` (what came of an answer). All survive `pickle` and `copy`.
+`attempt` (the facts that it was judged by) and `partial` (what came of an answer). Every error says what happened, to
+which server (`explanation`), and what to do (`fix`, empty where nothing is known). All survive `pickle` and `copy`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import openai
 
+from vllm_connect.errors.explanation import Explained, explained_as
 from vllm_connect.errors.partial import Partial, PartialChoice, PartialToolCall
 from vllm_connect.errors.travel import packed
 
@@ -56,6 +58,7 @@ __all__ = [
     "SettingsError",
     "SettingsWarning",
     "Timer",
+    "explained_as",
 ]
 
 Timer = Literal["connect", "first_token", "between_tokens", "total"]
@@ -65,7 +68,7 @@ class SettingsWarning(UserWarning):
     """Warns about a setting that works but is unsafe or has no effect."""
 
 
-class SettingsError(openai.OpenAIError, ValueError):
+class SettingsError(Explained, openai.OpenAIError, ValueError):
     """Raised when a setting cannot be used; the message names its source and the fix."""
 
 
@@ -89,7 +92,7 @@ class ModelNotChosen(SettingsError):
         return packed(self)
 
 
-class _AboutServer:
+class _AboutServer(Explained):
     """What every error about one server carries."""
 
     server: str
@@ -102,11 +105,11 @@ class _AboutServer:
     def __reduce__(self) -> tuple[Any, ...]:
         return packed(self)  # type: ignore[arg-type]  # an exception, in every class that has this
 
-    def advised(self, advice: str) -> Self:
-        """Return this error with what to do next added to its message."""
-        self.message = f"{self.message} {advice}" if advice else self.message
+    def explained(self, explanation: str, fix: str, *, rule: str = "") -> Self:
+        """Return this error with what happened and what to do, in its fields and as its message."""
+        self.message = f"{explanation} {fix}".strip()
         self.args = (self.message,)
-        return self
+        return explained_as(self, explanation, fix, rule=rule)  # type: ignore[type-var]  # an exception, as above
 
 
 def _packed_as_judged(error: openai.APIError) -> Any:
