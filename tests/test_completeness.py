@@ -735,7 +735,7 @@ def test_other_servers_plain(way: str, owner: str, *, accepted: bool, server: Si
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("models_fault", ["", "no-such-model"])
 def test_a_server_is_asked_once(way: str, models_fault: str) -> None:
-    """Who a server is, is asked where it decides, and once, answered or not; never where an answer is whole."""
+    """Who a server is, is asked where it decides, and once, answered or refused; never where an answer is whole."""
 
     def paths(server: Simulator) -> list[str]:
         return [request.path for request in server.requests]
@@ -759,3 +759,23 @@ def test_a_server_is_asked_once(way: str, models_fault: str) -> None:
 
         run(WAYS[way], server.url, twice if WAYS[way].kind == "blocking" else atwice)
         assert paths(server).count("/v1/models") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_server_that_did_not_answer_is_asked_again(way: str) -> None:
+    """Who a server is, is asked again where the question failed."""
+    with Simulator(models=(MODEL,)) as server:
+        server.faults.turn_on("internal-error", path="/v1/models", times=1)
+
+        def often(client: Any) -> Any:
+            for _ in range(3):
+                with pytest.raises(AnswerIncomplete):
+                    list(chat(client, "no-done", stream=True))
+
+        async def aoften(client: Any) -> Any:
+            for _ in range(3):
+                with pytest.raises(AnswerIncomplete):
+                    _ = [item async for item in await chat(client, "no-done", stream=True)]
+
+        run(WAYS[way], server.url, often if WAYS[way].kind == "blocking" else aoften)
+        assert [request.path for request in server.requests].count("/v1/models") == 2

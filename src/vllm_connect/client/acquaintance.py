@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -26,7 +27,7 @@ def accepts(client: Any, attempt: Attempt, call: Call | None) -> bool:
     if not may_be_whole(attempt):
         return False
     if isinstance(client, openai.OpenAI) and _must_ask(client):
-        with contextlib.suppress(openai.OpenAIError):
+        with _noting_failure(client):
             client._catalogue.models = client._driven(discover_models(), _question(client, call))  # type: ignore[attr-defined]  # ours
     return _is_accepted(client, attempt)
 
@@ -36,9 +37,22 @@ async def aaccepts(client: Any, attempt: Attempt, call: Call | None) -> bool:
     if not may_be_whole(attempt):
         return False
     if _must_ask(client):
-        with contextlib.suppress(openai.OpenAIError):
+        with _noting_failure(client):
             client._catalogue.models = await client._driven(discover_models(), _question(client, call))
     return _is_accepted(client, attempt)
+
+
+# What a server, or the way to it, may do better another time.
+NO_ANSWER = (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError)
+
+
+@contextlib.contextmanager
+def _noting_failure(client: Any) -> Iterator[None]:
+    """Have a question that got no answer asked again where it next decides; a refusal is an answer."""
+    try:
+        yield
+    except openai.OpenAIError as error:
+        client._catalogue.was_asked = not isinstance(error, NO_ANSWER)
 
 
 def _question(client: Any, call: Call | None) -> Call:

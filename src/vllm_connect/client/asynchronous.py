@@ -230,7 +230,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     ) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls)}
+        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls, cast_to, stream=stream)}
         try:
             return await self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:

@@ -226,7 +226,7 @@ class OpenAI(Connected, openai.OpenAI):
     def request(self, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> Any:
         """Send one request as one call: model filled in, tries and timers by dispatch, errors explained."""
         plain, call = self._begin_call(options, stream=stream)
-        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls)}
+        how = {"stream": stream, "stream_cls": self._judging_class(stream_cls, cast_to, stream=stream)}
         try:
             return self._completed(cast_to, plain, call, **how)
         except ServerUnreachable as error:

@@ -14,7 +14,7 @@ __all__ = ["Catalogue"]
 class Catalogue:
     """The served models as last listed, None before the first time.
 
-    `was_asked` says that they were asked for to learn which kind of server it is, which is done once.
+    `was_asked` says that they were asked for to learn which kind of server it is, which is done until it answers.
 
     Mutable and shared by threads and tasks: each assignment replaces a whole frozen value, so that the worst
     of a race is a list asked for twice.

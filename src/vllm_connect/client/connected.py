@@ -506,12 +506,14 @@ class Connected(Spread):
         check_shape(self, answer, response, cast_to)
         return answer
 
-    @staticmethod
-    def _judging_class(stream_cls: Any) -> Any:
+    def _judging_class(self, stream_cls: Any, cast_to: Any, *, stream: bool) -> Any:
         """Return the class of a stream that is judged at its end, in the place of the SDK's own."""
-        if stream_cls is None:
-            return None
-        from vllm_connect.client.sdk_answers import judging_class  # noqa: PLC0415 - as above
+        if not stream:
+            return stream_cls
+        own: Any = self._default_stream_cls  # type: ignore[attr-defined]  # the SDK's
+        if stream_cls is None and own in (openai.Stream, openai.AsyncStream):
+            stream_cls = own[cast_to]
+        from vllm_connect.client.sdk_streams import judging_class  # noqa: PLC0415 - as above
 
         return judging_class(stream_cls)
 

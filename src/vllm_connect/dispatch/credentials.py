@@ -11,6 +11,7 @@ import anyio.to_thread
 from vllm_connect.endpoint import Endpoint, Key
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.settings import CallableKey, GivenKey, KeySource
+from vllm_connect.wire.forks import forget_in_children
 
 if TYPE_CHECKING:
     import httpx2
@@ -24,10 +25,15 @@ KEY_GOES_HERE = f"Bearer {MASK}"
 class _Keeper:
     """Holds a key once it is loaded: a command runs once and a prompt asks once, for all replicas and threads."""
 
-    __slots__ = ("loaded", "lock")
+    __slots__ = ("__weakref__", "loaded", "lock")
 
     def __init__(self) -> None:
         self.loaded: Key | None = None
+        self.lock = threading.Lock()
+        forget_in_children(self)
+
+    def forget(self) -> None:
+        """Leave a key that is being loaded to the process that this one was forked from."""
         self.lock = threading.Lock()
 
 

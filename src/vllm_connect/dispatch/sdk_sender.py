@@ -48,6 +48,8 @@ MAX_KEEP_ALIVE = 100
 # A few bytes of a compressed answer unfold to gigabytes, and what a model writes is small.
 NO_COMPRESSION = "identity"
 REDIRECTS = range(300, 400)
+# Under this name a request that was moved to another replica carries the one that was made, which may move again.
+AS_MADE = "vllm_connect_as_made"
 RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
 
@@ -73,7 +75,7 @@ class _Dispatching:
     def _begin_try(self, request: httpx2.Request, call: Call, key: Key | None) -> _Try:
         now = self.conduct.clock()
         limit = call.limit(now, "first_token", now)
-        request = self._at_replica(request, call)
+        request = self._at_replica(request.extensions.get(AS_MADE, request), call)
         call.is_replayable = self._replayable(request)
         headers = self.http.Headers(request.headers)
         if wants_key(headers):
@@ -103,8 +105,9 @@ class _Dispatching:
         url = url.copy_with(raw_path=home.path_at(member, request.url.raw_path.decode("ascii")).encode())
         headers = self.http.Headers(request.headers)
         headers["Host"] = url.netloc.decode("ascii")
+        extensions = {**request.extensions, AS_MADE: request}
         moved: httpx2.Request = self.http.Request(
-            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+            request.method, url, headers=headers, stream=request.stream, extensions=extensions
         )
         if self._replayable(moved):
             moved.read()  # so that an error shows its body, as one of the client's own address does
@@ -448,14 +451,15 @@ def _options(
             # A trust store takes its time to read, and to a server without TLS it is not needed.
             verify = route.tls is not None
             _tell_of_socks(route.proxy, http)
-            return getattr(http, kind)(**_sdk_transport(settings, http, route.proxy, verify=verify))
+            server = route.endpoint
+            return getattr(http, kind)(**_sdk_transport(settings, server, http, route.proxy, verify=verify))
 
         return {
             **always,
             "transport": transport(wires, settings.endpoint, http, fallback),
             "trust_env": False,
         }
-    own = _sdk_transport(settings, http, None)
+    own = _sdk_transport(settings, settings.endpoint, http, None)
     if settings.endpoint.socket is not None:
         return {**always, "transport": getattr(http, kind)(**own)}
     # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key, and among the
@@ -487,9 +491,9 @@ def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:
 
 
 def _sdk_transport(
-    settings: Settings, http: ModuleType, proxy: Proxy | None, *, verify: bool = True
+    settings: Settings, server: Endpoint, http: ModuleType, proxy: Proxy | None, *, verify: bool = True
 ) -> dict[str, Any]:
-    """Return what a transport of the SDK's own is made with."""
+    """Return what a transport of the SDK's own to one server is made with."""
     own: dict[str, Any] = {
         "limits": http.Limits(
             max_connections=settings.limits.connections,
@@ -500,6 +504,6 @@ def _sdk_transport(
     own["verify"] = settings.tls.context() if verify and settings.tls is not None else verify
     if proxy is not None:
         own["proxy"] = http.Proxy(str(proxy), auth=proxy.user_and_password)
-    if settings.endpoint.socket is not None:
-        own["uds"] = settings.endpoint.socket
+    if server.socket is not None:
+        own["uds"] = server.socket
     return own
