@@ -139,8 +139,10 @@ def test_what_is_seen_of_another_answer(pair: Any) -> None:
         Simulator(models=(MODEL,), api_key=KEY, root_path="/mounted") as mounted,
         OpenAI(base_url=[one.url, mounted.url], api_key=KEY, wire="sdk") as client,
     ):
-        for _ in range(6):
-            stream = chat(client)
+        for session in range(24):
+            stream = client.chat.completions.create(
+                model=MODEL, messages=MESSAGES, stream=True, extra_headers={"X-Session-ID": str(session)}
+            )
             assert len(list(stream)) > 3
             assert str(stream.response.url) == f"{mounted.url}/chat/completions"
             assert stream.response.request.headers["authorization"] == "Bearer ***"
