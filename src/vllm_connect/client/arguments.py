@@ -28,6 +28,9 @@ SETTINGS = frozenset(
         "resume",
         "hedge",
         "wire",
+        "parameters",
+        "fit",
+        "system_roles",
         "allow_insecure_key",
         "use_openai_api_key",
     }

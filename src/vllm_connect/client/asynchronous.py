@@ -46,7 +46,9 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     code to served ones; `timeouts` sets the timers (see Timeouts); `tls` a private CA or a client certificate;
     `limits` what is taken from a server at most; `long_calls` whether plain calls travel as streams
     (docs/settings.md); `resume=True` goes on with cut streams, `hedge=True` asks a second replica where a first
-    token is late (docs/replicas.md); `wire="sdk"` sends everything over the SDK's own transport.
+    token is late (docs/replicas.md); `wire="sdk"` sends everything over the SDK's own transport; `parameters` says
+    what is done about parameters that the server ignores, `fit` about answers that do not fit its context,
+    `system_roles` about `developer` and late system messages (docs/parameters.md).
     All arguments of openai.AsyncOpenAI that have a meaning towards vLLM keep it. Differences: docs/deviations.md.
 
     Raises SettingsError, which is an openai.OpenAIError, naming the setting, its place and the fix.
@@ -75,6 +77,9 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         resume: bool | None = None,
         hedge: bool | None = None,
         wire: Literal["own", "sdk"] | None = None,
+        parameters: Literal["warn", "strict", "off"] | None = None,
+        fit: Literal["off", "clamp", "error"] | None = None,
+        system_roles: Literal["keep", "fold"] | None = None,
         allow_insecure_key: bool | None = None,
         use_openai_api_key: bool | None = None,
         max_retries: int = openai.DEFAULT_MAX_RETRIES,
@@ -243,6 +248,7 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
         """Send a request that may lack its model; ask again where the server has another one by now."""
         if self._replicas.only is None and self._wants_survey():
             await self._survey(call)
+        options = await self._looked_over(options, call)
         if not self._lacks_model(options):
             return await self._sent(cast_to, options, call, **how)
         model = await self._discovered_model(call)
@@ -253,6 +259,46 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             if current == model:
                 raise
         return await self._sent(cast_to, with_model(options, current), call, **how)
+
+    async def _looked_over(self, options: Any, call: Call) -> Any:
+        """Return the request as this server understands it; asks it what it is where that decides."""
+        from vllm_connect.client import review  # noqa: PLC0415 - loaded with the first request
+
+        found = review.reviewed(self, options)
+        if found is None:
+            return options
+        kind, body = found
+        if review.wants_dialect(self, kind, body):
+            await self._learn_dialect(call)
+        options, body = review.as_judged(self, kind, body, options)
+        question = review.counting(self, kind, body)
+        if question is not None:
+            prompt = await self._counted(question, call)
+            options = review.as_fitted(self, kind, body, options, prompt)
+        return options
+
+    async def _learn_dialect(self, call: Call) -> None:
+        """Ask the server what it is; one task asks, the others wait for it, none longer than its call may take."""
+        from vllm_connect.client import review  # noqa: PLC0415 - as above
+
+        catalogue, since = self._catalogue, self._catalogue.dialect_from
+        with anyio.move_on_after(review.asking_seconds(self, call)):
+            async with catalogue.asking_task():
+                if catalogue.dialect_from != since:
+                    return
+                facts = None
+                with contextlib.suppress(openai.OpenAIError):  # the call itself meets and tells it
+                    question = self._short_call(review.asking_seconds(self, call))
+                    facts = await self._driven(review.asking(self), question)
+                review.remember(self, facts)
+
+    async def _counted(self, question: dict[str, Any], call: Call) -> tuple[int, int] | None:
+        """Return the tokens of a prompt and of the context, None where the server does not count."""
+        try:
+            counted = await self.server.tokenize(**question, timeout=call.remaining(self._clock()))
+        except openai.APIStatusError:
+            return None
+        return counted.count, counted.max_model_len
 
     async def _sent(self, cast_to: Any, options: Any, call: Call, *, stream: bool, stream_cls: Any) -> Any:
         send = super().request

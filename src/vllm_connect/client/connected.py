@@ -405,6 +405,7 @@ class Connected(Spread):
 
     def _noted(self, facts: ServerFacts) -> ServerFacts:
         self._catalogue.models = facts.models
+        self._catalogue.dialect, self._catalogue.dialect_from = facts, self._clock()
         return facts
 
     @property

@@ -20,6 +20,7 @@ from openai.resources.chat import completions as sdk_chat_completions
 
 from vllm_connect.client.creating import NOT_TAKEN, acreated, as_page, created
 from vllm_connect.client.forms import ASYNC_MODELS, CHAT, COMPLETIONS, EMBEDDINGS, MODELS
+from vllm_connect.client.review import arguments
 from vllm_connect.outcome import Attempt, judged
 
 __all__ = [
@@ -58,16 +59,17 @@ class ChatCompletions(sdk_chat_completions.Completions):
 
     @wraps(sdk_chat_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
-        answer = created(self._client, CHAT, parameters)
+        parameters, is_clear = arguments(self._client, "chat", parameters)
+        answer = created(self._client, CHAT, parameters) if is_clear else NOT_TAKEN
         return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
     @wraps(sdk_chat_completions.Completions.parse)
     def parse(self, **parameters: Any) -> Any:
-        return super().parse(**prepared(parameters))
+        return super().parse(**prepared(arguments(self._client, "chat", parameters)[0]))
 
     @wraps(sdk_chat_completions.Completions.stream)
     def stream(self, **parameters: Any) -> Any:
-        return super().stream(**prepared(parameters))
+        return super().stream(**prepared(arguments(self._client, "chat", parameters)[0]))
 
 
 # Tracers name calls by the class they find.
@@ -79,16 +81,17 @@ class AsyncChatCompletions(sdk_chat_completions.AsyncCompletions):
 
     @wraps(sdk_chat_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
-        answer = await acreated(self._client, CHAT, parameters)
+        parameters, is_clear = arguments(self._client, "chat", parameters)
+        answer = await acreated(self._client, CHAT, parameters) if is_clear else NOT_TAKEN
         return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
     @wraps(sdk_chat_completions.AsyncCompletions.parse)
     async def parse(self, **parameters: Any) -> Any:
-        return await super().parse(**prepared(parameters))
+        return await super().parse(**prepared(arguments(self._client, "chat", parameters)[0]))
 
     @wraps(sdk_chat_completions.AsyncCompletions.stream)
     def stream(self, **parameters: Any) -> Any:
-        return super().stream(**prepared(parameters))
+        return super().stream(**prepared(arguments(self._client, "chat", parameters)[0]))
 
 
 # Tracers name calls by the class they find.
@@ -116,7 +119,8 @@ class Completions(sdk_completions.Completions):
 
     @wraps(sdk_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
-        answer = created(self._client, COMPLETIONS, parameters)
+        parameters, is_clear = arguments(self._client, "completions", parameters)
+        answer = created(self._client, COMPLETIONS, parameters) if is_clear else NOT_TAKEN
         return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
@@ -125,7 +129,8 @@ class AsyncCompletions(sdk_completions.AsyncCompletions):
 
     @wraps(sdk_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
-        answer = await acreated(self._client, COMPLETIONS, parameters)
+        parameters, is_clear = arguments(self._client, "completions", parameters)
+        answer = await acreated(self._client, COMPLETIONS, parameters) if is_clear else NOT_TAKEN
         return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
@@ -134,7 +139,8 @@ class Embeddings(sdk_embeddings.Embeddings):
 
     @wraps(sdk_embeddings.Embeddings.create)
     def create(self, **parameters: Any) -> Any:
-        answer = created(self._client, EMBEDDINGS, parameters)
+        parameters, is_clear = arguments(self._client, "embeddings", parameters)
+        answer = created(self._client, EMBEDDINGS, parameters) if is_clear else NOT_TAKEN
         return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 
@@ -143,7 +149,8 @@ class AsyncEmbeddings(sdk_embeddings.AsyncEmbeddings):
 
     @wraps(sdk_embeddings.AsyncEmbeddings.create)
     async def create(self, **parameters: Any) -> Any:
-        answer = await acreated(self._client, EMBEDDINGS, parameters)
+        parameters, is_clear = arguments(self._client, "embeddings", parameters)
+        answer = await acreated(self._client, EMBEDDINGS, parameters) if is_clear else NOT_TAKEN
         return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
 

@@ -6,15 +6,16 @@ then stays unknown, and costs no more than a few seconds.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from vllm_connect.discovery.ask import Ask, Reply
 from vllm_connect.discovery.catalogue import discover_models
-from vllm_connect.facts import ROUTES, ServerFacts, Service
+from vllm_connect.discovery.document import declared_parameters
+from vllm_connect.facts import ROUTES, ServedModel, ServerFacts, Service
 
-__all__ = ["discover_facts"]
+__all__ = ["discover_dialect", "discover_facts"]
 
 # What is worth knowing, but not worth waiting for.
 ASIDE_SECONDS = 3.0
@@ -29,11 +30,26 @@ def discover_facts(url: str, *, sends_key: bool) -> Generator[Ask, Reply, Server
     """Ask for all facts of the server at this address; `sends_key` says whether requests leave with a key."""
     models = yield from discover_models()
     version = yield from _version()
-    serves = yield from _listed_services()
+    serves, declares = yield from _listed()
     if serves is None:
         serves = yield from _found_services()
     needs_key = (yield from _needs_key()) if sends_key else False
-    return ServerFacts(url, version, models, serves, needs_key)
+    return ServerFacts(url, version, models, serves, needs_key, declares)
+
+
+def discover_dialect(url: str, models: tuple[ServedModel, ...] | None) -> Generator[Ask, Reply, ServerFacts]:
+    """Ask for what tells which parameters the server knows: its models where they are not known, version, document.
+
+    A server that names itself as the owner of its models, and is no vLLM, is not asked further.
+    """
+    if models is None:
+        models = yield from discover_models()
+    facts = ServerFacts(url, None, models)
+    if facts.is_vllm is False:
+        return facts
+    version = yield from _version()
+    serves, declares = yield from _listed()
+    return ServerFacts(url, version, models, serves, None, declares)
 
 
 def _aside(path: str, *, own_route: bool = True, keyed: bool = True) -> Ask:
@@ -46,11 +62,13 @@ def _version() -> Generator[Ask, Reply, str | None]:
     return version if isinstance(version, str) else None
 
 
-def _listed_services() -> Generator[Ask, Reply, frozenset[Service] | None]:
-    """Read the routes from `/openapi.json`; a document without any of them is not about this server."""
+def _listed() -> Generator[Ask, Reply, tuple[frozenset[Service] | None, Mapping[str, frozenset[str]] | None]]:
+    """Read routes and parameters from `/openapi.json`; a document without any route is not about this server."""
     reply = yield _aside("/openapi.json")
-    paths = _mapping(_mapping(reply.json).get("paths"))
-    return frozenset(route.service for route in ROUTES if route.service and route.path in paths) or None
+    document = _mapping(reply.json)
+    paths = _mapping(document.get("paths"))
+    serves = frozenset(route.service for route in ROUTES if route.service and route.path in paths)
+    return serves or None, declared_parameters(document) or None
 
 
 def _found_services() -> Generator[Ask, Reply, frozenset[Service] | None]:

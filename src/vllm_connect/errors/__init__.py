@@ -4,7 +4,8 @@ openai.OpenAIError
 ├── SettingsError (ValueError)            a setting is wrong: which, where it was set, what to write instead
 │   ├── EndpointError                     an address that names no server
 │   ├── KeyRejected                       a key that cannot be sent as it is; never echoed
-│   └── ModelNotChosen                    `model` left out where the server offers none or several
+│   ├── ModelNotChosen                    `model` left out where the server offers none or several
+│   └── ParameterRefused                  a parameter that this server would silently ignore; nothing was sent
 ├── openai.APIResponseValidationError
 │   └── InvalidAnswer                     an answer that is not what was asked for
 ├── openai.APIConnectionError
@@ -50,6 +51,7 @@ __all__ = [
     "KeyRejected",
     "ModelNotChosen",
     "NotReady",
+    "ParameterRefused",
     "Partial",
     "PartialChoice",
     "PartialToolCall",
@@ -87,6 +89,21 @@ class ModelNotChosen(SettingsError):
         super().__init__(message)
         self.server = server
         self.served = served
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return packed(self)
+
+
+class ParameterRefused(SettingsError):
+    """Raised before anything is sent, for parameters whose effect this server would silently drop.
+
+    `parameters` names them, `server` is its address; the message says what to write instead.
+    """
+
+    def __init__(self, message: str, *, server: str, parameters: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.server = server
+        self.parameters = parameters
 
     def __reduce__(self) -> tuple[Any, ...]:
         return packed(self)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts.routes import ROUTES, Kind, Service
@@ -30,7 +30,8 @@ class ServerFacts:
     """One server as it answered; what it, or a gateway before it, does not tell is None.
 
     `version` is vLLM's; `serves` holds the kinds of request that have a route, None where that cannot be found
-    out; `needs_key` says whether the models are listed only to who has a key.
+    out; `needs_key` says whether the models are listed only to who has a key; `declares` holds the parameters that
+    its own `/openapi.json` names, by kind of request, None where that is hidden.
     """
 
     url: str
@@ -38,6 +39,7 @@ class ServerFacts:
     models: tuple[ServedModel, ...]
     serves: frozenset[Service] | None = None
     needs_key: bool | None = None
+    declares: Mapping[str, frozenset[str]] | None = field(default=None, repr=False, hash=False)
 
     @property
     def base_models(self) -> tuple[ServedModel, ...]:

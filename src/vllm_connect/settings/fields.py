@@ -10,6 +10,9 @@ __all__ = ["FIELDS", "KEY_FIELDS", "PROFILE_TABLE", "VARIABLES", "Field", "Varia
 
 LONG_CALLS = ("auto", "stream", "plain")
 WIRES = ("own", "sdk")
+PARAMETER_MODES = ("warn", "strict", "off")
+FITS = ("off", "clamp", "error")
+SYSTEM_ROLES = ("keep", "fold")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ FIELDS: Mapping[str, Field] = {
     "resume": Field("true or false", _flag),
     "hedge": Field("true or false", _flag),
     "wire": Field('"own" or "sdk"', _wire),
+    "parameters": Field('"warn", "strict" or "off"', lambda value: value in PARAMETER_MODES),
+    "fit": Field('"off", "clamp" or "error"', lambda value: value in FITS),
+    "system_roles": Field('"keep" or "fold"', lambda value: value in SYSTEM_ROLES),
     "tls": Field('a table, such as { ca = "ca.pem" }', _table),
     "api_key": Field("the key as a string", _text),
     "api_key_env": Field("the name of an environment variable", _text, in_project_file=False),
@@ -96,6 +102,9 @@ VARIABLES = (
     Variable("VLLM_MODEL", "model", "VLLM"),
     Variable("VLLMCONNECT_API_KEY_FILE", "api_key_file", "VLLM"),
     Variable("VLLMCONNECT_WIRE", "wire", "VLLM"),
+    Variable("VLLMCONNECT_PARAMETERS", "parameters", "VLLM"),
+    Variable("VLLMCONNECT_FIT", "fit", "VLLM"),
+    Variable("VLLMCONNECT_SYSTEM_ROLES", "system_roles", "VLLM"),
     Variable("HOSTED_VLLM_API_BASE", "base_url", "HOSTED_VLLM"),
     Variable("HOSTED_VLLM_API_KEY", "api_key", "HOSTED_VLLM"),
     Variable("OPENAI_BASE_URL", "base_url", "OPENAI"),

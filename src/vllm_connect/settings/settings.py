@@ -24,11 +24,10 @@ from vllm_connect.settings.timeouts import Timeouts
 
 __all__ = ["Settings", "merge", "parse_endpoints"]
 
+# Settings that take one of a few words.
+WORDS = ("long_calls", "wire", "parameters", "fit", "system_roles")
 # What is taken as it stands from the first source that has it.
-PLAIN = (
-    *("model", "profile", "allow_insecure_key", "use_openai_api_key"),
-    *("long_calls", "resume", "hedge", "wire"),
-)
+PLAIN = ("model", "profile", "allow_insecure_key", "use_openai_api_key", "resume", "hedge", *WORDS)
 CONFIG_VARIABLE = "VLLMCONNECT_CONFIG"
 
 
@@ -54,6 +53,9 @@ class Settings:
     resume: bool = False
     hedge: bool = False
     wire: Literal["own", "sdk"] = "own"
+    parameters: Literal["warn", "strict", "off"] = "warn"
+    fit: Literal["off", "clamp", "error"] = "off"
+    system_roles: Literal["keep", "fold"] = "keep"
     allow_insecure_key: bool = False
     use_openai_api_key: bool = False
     profile: str | None = None
@@ -145,7 +147,8 @@ def merge(
     address = merged.first(sources, "base_url")
     for name in PLAIN:
         merged.first(sources, name)
-    _check_wire(merged.values.get("wire"), merged.origins.get("wire", ""))
+    for name in WORDS:
+        _check_word(name, merged.values.get(name), merged.origins.get(name, ""))
     endpoints = parse_endpoints(merged.values.pop("base_url"), address.place("base_url"))
     merged.values["endpoint"], *further = endpoints
     merged.values["further"] = tuple(further)
@@ -211,10 +214,10 @@ class _Merged:
             self.values[name] = _made(make, table, places)
 
 
-def _check_wire(wire: object, place: str) -> None:
+def _check_word(name: str, word: object, place: str) -> None:
     """Refuse another word: files and arguments are checked before, a variable is any text."""
-    if wire is not None and not FIELDS["wire"].fits(wire):
-        raise SettingsError(f"{place} is {wire!r}; it takes {FIELDS['wire'].takes}.")
+    if word is not None and not FIELDS[name].fits(word):
+        raise SettingsError(f"{place} is {word!r}; it takes {FIELDS[name].takes}.")
 
 
 def _check_key(kind: type | None, name: str, key: str, place: str) -> None:

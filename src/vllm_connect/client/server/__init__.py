@@ -27,6 +27,7 @@ from vllm_connect.client.server.results import (
 )
 from vllm_connect.client.spread import SURVEY_SECONDS
 from vllm_connect.facts import ServerFacts
+from vllm_connect.parameters import Adaptation
 from vllm_connect.replicas import ReplicaState
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vllm_connect.client.blocking import OpenAI
 
 __all__ = [
+    "Adaptation",
     "AsyncServer",
     "Classification",
     "Metrics",
@@ -117,6 +119,13 @@ class Server:
         """
         return self._client._replicas.report(self._client._clock())
 
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        """Return what was found in the requests of this client and its copies, each kind once; nothing is asked.
+
+        Parameters that were translated, that the server ignores or does not know: what `parameters="warn"` logs.
+        """
+        return tuple(self._client._catalogue.adaptations.values())
+
     version = _waiting(calls.version)
     health = _waiting(calls.health)
     load = _waiting(calls.load)
@@ -166,7 +175,11 @@ class AsyncServer:
     def replicas(self) -> tuple[ReplicaState, ...]:
         return self._client._replicas.report(self._client._clock())
 
+    def adaptations(self) -> tuple[Adaptation, ...]:
+        return tuple(self._client._catalogue.adaptations.values())
+
     replicas.__doc__ = Server.replicas.__doc__
+    adaptations.__doc__ = Server.adaptations.__doc__
 
     info.__doc__ = Server.info.__doc__
     version = _awaiting(calls.version)

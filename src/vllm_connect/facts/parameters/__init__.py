@@ -1,0 +1,46 @@
+"""Every request parameter of chat, completions, embeddings and responses as data: OpenAI's, and vLLM's own.
+
+`tests/live/test_parameters.py` compares the table with what a real server declares, and tries what it claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from vllm_connect.facts.parameters.openai import OPENAI
+from vllm_connect.facts.parameters.parameter import Effect, Loss, Parameter, RequestKind
+from vllm_connect.facts.parameters.vllm import GONE, VLLM
+
+__all__ = [
+    "KINDS",
+    "PARAMETERS",
+    "PATHS",
+    "SETTLED",
+    "TABLE",
+    "TABLE_VERSION",
+    "Effect",
+    "Loss",
+    "Parameter",
+    "RequestKind",
+]
+
+TABLE_VERSION = "0.32.0"
+KINDS: tuple[RequestKind, ...] = ("chat", "completions", "embeddings", "responses")
+# The path of each kind below the API.
+PATHS: Mapping[RequestKind, str] = MappingProxyType(
+    {
+        "chat": "/chat/completions",
+        "completions": "/completions",
+        "embeddings": "/embeddings",
+        "responses": "/responses",
+    }
+)
+PARAMETERS: tuple[Parameter, ...] = (*OPENAI, *VLLM, *GONE)
+TABLE: Mapping[RequestKind, Mapping[str, Parameter]] = MappingProxyType(
+    {kind: MappingProxyType({one.name: one for one in PARAMETERS if kind in one.kinds}) for kind in KINDS}
+)
+# The names that mean what they say on every vLLM, so that no server is asked for their sake.
+SETTLED: Mapping[RequestKind, frozenset[str]] = MappingProxyType(
+    {kind: frozenset(name for name, one in TABLE[kind].items() if not one.is_doubtful) for kind in KINDS}
+)

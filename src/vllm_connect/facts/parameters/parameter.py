@@ -1,0 +1,52 @@
+"""One request parameter as a fact: what it is, since when, and what becomes of it on a vLLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Effect", "Loss", "Parameter", "RequestKind"]
+
+RequestKind = Literal["chat", "completions", "embeddings", "responses"]
+# What the newest vLLM that was looked at does with it.
+Effect = Literal["honours", "ignores", "refuses", "differs"]
+# What a caller loses where it is ignored: the form of the output, the tools, something else, nothing of the answer.
+Loss = Literal["constraint", "tools", "effect", "nothing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of one or more kinds of request, as vLLM 0.32 takes it.
+
+    `type` is a Python annotation, `default` and `range` are vLLM's, in words; an empty default is null. `first` and
+    `last` are the vLLM releases that have it: an empty `first` means that no release was seen without it, or that
+    this was not looked up; an empty `last` that it is still there. `replaced_by` names what to write instead.
+    `harmless` holds values that mean the same whether it is read or not, beside None.
+    """
+
+    name: str
+    kinds: tuple[RequestKind, ...]
+    type: str
+    meaning: str
+    origin: Literal["OpenAI", "vLLM"]
+    source: str
+    default: str = ""
+    range: str = ""
+    first: str = ""
+    last: str = ""
+    replaced_by: str = ""
+    effect: Effect = "honours"
+    loses: Loss = "effect"
+    note: str = ""
+    harmless: tuple[Any, ...] = ()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may be lost on some vLLM in a way that is worth asking the server about.
+
+        What came with a later release is asked about where its loss would be a wrong answer; else the server
+        is not asked for its sake.
+        """
+        if self.effect == "ignores" or self.last:
+            return True
+        return bool(self.first) and self.loses in ("constraint", "tools")
