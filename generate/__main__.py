@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generate import commands, keys, outcomes, signatures, simulator
+from generate import commands, keys, outcomes, parameters, signatures, simulator
 
 ROOT = Path(__file__).parent.parent
 GENERATED = {
     "docs/commands.md": commands.source,
     "docs/keys.md": keys.source,
     "docs/outcomes.md": outcomes.source,
+    "docs/parameters.md": parameters.source,
     "docs/simulator.md": simulator.source,
     "src/vllm_connect/client/signatures.py": signatures.source,
 }

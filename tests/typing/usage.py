@@ -10,7 +10,7 @@ from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 
 from vllm_connect import AsyncOpenAI, OpenAI, Settings, Timeouts, Tls
-from vllm_connect.client.server import Metrics, Ranking, Tokenization
+from vllm_connect.client.server import Adaptation, Metrics, Ranking, Tokenization
 from vllm_connect.facts import Kind
 from vllm_connect.simulator import RecordedRequest, Rule, Simulator
 
@@ -52,11 +52,45 @@ def blocking() -> None:
     client.chat.completions.create(messages=MESSAGES, temprature=1)  # type: ignore[call-overload]  # a misspelling
 
 
+def parameters() -> None:
+    """Parameters of vLLM's own are typed keywords, with the overloads of streams kept."""
+    client = OpenAI(parameters="strict", fit="clamp", system_roles="fold")
+    assert_type(
+        client.chat.completions.create(
+            messages=MESSAGES,
+            top_k=5,
+            structured_outputs={"choice": ["yes", "no"]},
+            ignore_eos=True,
+            chat_template_kwargs={"enable_thinking": False},
+            repetition_detection={"max_pattern_size": 4, "min_count": 3},
+            truncation_side="left",
+        ),
+        ChatCompletion,
+    )
+    assert_type(
+        client.chat.completions.create(messages=MESSAGES, stream=True, min_p=0.1, thinking=False),
+        Stream[ChatCompletionChunk],
+    )
+    assert_type(client.completions.create(prompt="x", min_tokens=3, response_format=None), Completion)
+    assert_type(client.completions.create(prompt="x", stream=True, top_k=1), Stream[Completion])
+    assert_type(
+        client.embeddings.create(input="x", embed_dtype="float16", endianness="big"), CreateEmbeddingResponse
+    )
+    assert_type(client.server.adaptations(), tuple[Adaptation, ...])
+    client.chat.completions.create(messages=MESSAGES, top_k="5")  # type: ignore[call-overload]  # a text
+    client.chat.completions.create(messages=MESSAGES, topk=5)  # type: ignore[call-overload]  # a misspelling
+    client.chat.completions.create(messages=MESSAGES, structured_outputs={"choices": ["a"]})  # type: ignore[call-overload]
+    client.embeddings.create(input="x", top_k=5)  # type: ignore[call-arg]  # of another kind of request
+    OpenAI(parameters="loud")  # type: ignore[arg-type]
+
+
 async def asynchronous() -> None:
     client = AsyncOpenAI()
     assert_type(await client.chat.completions.create(messages=MESSAGES), ChatCompletion)
     stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
     assert_type(stream, AsyncStream[ChatCompletionChunk])
+    answer = await client.chat.completions.create(messages=MESSAGES, top_k=5, thinking=True)
+    assert_type(answer, ChatCompletion)
     assert_type((await client.server.info()).version, str | None)
     assert_type(await client.server.tokenize(messages=MESSAGES), Tokenization)
     await client.wait_until_ready()

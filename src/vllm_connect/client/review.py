@@ -21,7 +21,7 @@ from vllm_connect.discovery import Ask, Reply, discover_dialect
 from vllm_connect.dispatch import Call
 from vllm_connect.errors import ModelNotChosen, ParameterRefused
 from vllm_connect.facts import ServerFacts, only_base_model
-from vllm_connect.facts.parameters import PATHS, SETTLED, TABLE, RequestKind
+from vllm_connect.facts.parameters import PATHS, SETTLED, TABLE, RequestKind, taken
 from vllm_connect.parameters import (
     Adaptation,
     Verdict,
@@ -71,13 +71,10 @@ class _Names:
     """The keywords of one `create()`, by what has to be done about them."""
 
     def __init__(self, kind: RequestKind) -> None:
-        rows = TABLE[kind].values()
         # Of the SDK's own method, in the release that is installed.
         self.of_sdk = frozenset(inspect.signature(CREATES[kind]).parameters) - {"self"}
         # vLLM's own, beside those.
-        self.typed = frozenset(
-            one.name for one in rows if one.origin == "vLLM" and one.effect != "ignores" and not one.last
-        )
+        self.typed = taken(kind)
         # Those of which nothing but the value of extra_body needs a look: the SDK takes them, and every vLLM reads them.
         self.plain = (self.of_sdk & SETTLED[kind]) | OPTIONS
         # Those that only have to be put in their place.

@@ -31,9 +31,10 @@ def _names(document: Mapping[str, Any], schema: Any, depth: int) -> Iterator[str
         return
     if isinstance(schema.get("$ref"), str):
         yield from _names(document, _at(document, *schema["$ref"].removeprefix("#/").split("/")), depth - 1)
-    yield from schema.get("properties", {})
+    yield from _at(schema, "properties")
     for way in ("anyOf", "oneOf", "allOf"):
-        for one in schema.get(way, ()):
+        ways = schema.get(way)
+        for one in ways if isinstance(ways, list) else ():
             yield from _names(document, one, depth - 1)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from vllm_connect.facts.parameters.openai import OPENAI
-from vllm_connect.facts.parameters.parameter import Effect, Loss, Parameter, RequestKind
+from vllm_connect.facts.parameters.parameter import TABLE_VERSION, Effect, Loss, Parameter, RequestKind
 from vllm_connect.facts.parameters.vllm import GONE, VLLM
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
     "Loss",
     "Parameter",
     "RequestKind",
+    "taken",
 ]
 
-TABLE_VERSION = "0.32.0"
 KINDS: tuple[RequestKind, ...] = ("chat", "completions", "embeddings", "responses")
 # The path of each kind below the API.
 PATHS: Mapping[RequestKind, str] = MappingProxyType(
@@ -44,3 +44,9 @@ TABLE: Mapping[RequestKind, Mapping[str, Parameter]] = MappingProxyType(
 SETTLED: Mapping[RequestKind, frozenset[str]] = MappingProxyType(
     {kind: frozenset(name for name, one in TABLE[kind].items() if not one.is_doubtful) for kind in KINDS}
 )
+
+
+def taken(kind: RequestKind) -> frozenset[str]:
+    """Return vLLM's own parameters that `create()` takes by keyword, beside those of the SDK."""
+    own = (one for one in TABLE[kind].values() if one.origin == "vLLM")
+    return frozenset(one.name for one in own if one.effect != "ignores" and not one.last)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Effect", "Loss", "Parameter", "RequestKind"]
+__all__ = ["TABLE_VERSION", "Effect", "Loss", "Parameter", "RequestKind"]
+
+# The release that the table was written for, and is tested with.
+TABLE_VERSION = "0.32.0"
 
 RequestKind = Literal["chat", "completions", "embeddings", "responses"]
 # What the newest vLLM that was looked at does with it.
@@ -44,9 +47,14 @@ class Parameter:
     def is_doubtful(self) -> bool:
         """Whether it may be lost on some vLLM in a way that is worth asking the server about.
 
-        What came with a later release is asked about where its loss would be a wrong answer; else the server
-        is not asked for its sake.
+        What came with an earlier release than that of the table is asked about only where its loss would make a
+        wrong answer of it.
         """
         if self.effect == "ignores" or self.last:
             return True
-        return bool(self.first) and self.loses in ("constraint", "tools")
+        is_newer = _numbers(self.first) > _numbers(TABLE_VERSION)
+        return is_newer or (bool(self.first) and self.loses in ("constraint", "tools"))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split("."))) if version else ()

@@ -9,6 +9,8 @@ from vllm_connect.simulator.requests.intake import Contract
 
 Operation = dict[str, Any]
 
+CONSTRAINT = "structured_outputs"
+
 
 def operation(path: str, contract: Contract | None) -> Operation:
     """What the document says of one method of one path."""
@@ -26,19 +28,24 @@ def operation(path: str, contract: Contract | None) -> Operation:
     return described
 
 
-def document(routes: Iterable[tuple[str, str, Contract | None]]) -> dict[str, Any]:
-    """The whole document, of methods, paths and what each takes."""
+def document(
+    routes: Iterable[tuple[str, str, Contract | None]],
+    constraint_names: Iterable[str] = ("structured_outputs",),
+) -> dict[str, Any]:
+    """The whole document, of methods, paths and what each takes; constraints have the names of the release."""
     paths: dict[str, dict[str, Operation]] = {}
     schemas: dict[str, Any] = {}
     for method, path, contract in routes:
         paths.setdefault(path, {})[method.lower()] = operation(path, contract)
         if contract:
-            schemas |= {shape.name: _schema(shape) for shape in contract.shapes}
+            schemas |= {shape.name: _schema(shape, constraint_names) for shape in contract.shapes}
     info = {"title": "FastAPI", "version": "0.1.0"}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
 
 
-def _schema(shape: Shape) -> dict[str, Any]:
+def _schema(shape: Shape, constraint_names: Iterable[str]) -> dict[str, Any]:
     required = [field.name for field in shape.fields if field.required]
     properties: dict[str, Any] = {field.name: {} for field in shape.fields}
+    if properties.pop(CONSTRAINT, None) is not None:
+        properties |= {name: {} for name in constraint_names}
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}

@@ -100,7 +100,8 @@ def _only_for(task: str, handler: Handler, what: str) -> Handler:
 
 def _openapi(_: RecordedRequest, engine: Engine) -> Routed:
     listed = [route for route in TABLE if route.listed and _is_served(route, engine.options)]
-    return json_response(openapi.document((route.method, route.path, route.contract) for route in listed))
+    described = ((route.method, route.path, route.contract) for route in listed)
+    return json_response(openapi.document(described, engine.options.behaviour.constraint_names))
 
 
 TABLE: Final = (
