@@ -116,12 +116,14 @@ def _findings(body: Mapping[str, Any], dialect: Dialect) -> Iterator[_Finding]:
             text = f"{_server(facts)} knows no parameter `{name}` of {kind} and ignores it.{nearest(name, dialect.names)}"
             yield _Finding(Adaptation(kind, name, "unknown", "", text), is_grave=False)
         elif not (row.effect == "refuses" and not row.last):  # else the server itself says so
-            is_grave = row.loses in GRAVE and not _is_constrained(row, body, dialect)
+            is_grave = row.loses in GRAVE and not _is_said_otherwise(row, body, dialect)
             yield _Finding(Adaptation(kind, name, "ignored", "", _loss(row, facts)), is_grave)
 
 
-def _is_constrained(row: Parameter, body: Mapping[str, Any], dialect: Dialect) -> bool:
-    """Whether a constraint that is lost stands in the request under a name that is read."""
+def _is_said_otherwise(row: Parameter, body: Mapping[str, Any], dialect: Dialect) -> bool:
+    """Whether what is lost stands in the request under a name that is read, or the request itself does without it."""
+    if row.name == "functions":
+        return body.get("function_call") == "none"
     if row.loses != "constraint" or row.name == "structured_outputs":
         return False
     return body.get("structured_outputs") is not None and dialect.knows("structured_outputs") is not False
