@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from vllm_connect.cli import chat, complete, config, demo, embed, info, models, simulator, tokenize, wait
+from vllm_connect.cli import (
+    chat,
+    complete,
+    config,
+    demo,
+    doctor,
+    embed,
+    info,
+    models,
+    simulator,
+    tokenize,
+    wait,
+)
 from vllm_connect.cli.failure import Failure, told
 from vllm_connect.cli.terminal import complain
 
@@ -21,6 +33,7 @@ TRACEBACK = "VLLMCONNECT_TRACEBACK"
 COMMANDS = (
     (demo.demo, ("vllm-connect demo",)),
     (config.config, ("vllm-connect config --profile prod",)),
+    (doctor.doctor, ("vllm-connect doctor gpu1:8000",)),
     (wait.wait, ("vllm-connect wait gpu1:8000 --timeout 900 && ./evaluate",)),
     (models.models, ("vllm-connect models https://llm.example.com --key-file key.txt",)),
     (info.info, ("vllm-connect info gpu1:8000",)),

@@ -1,0 +1,131 @@
+"""One server under examination: its set-up, a client for it, and what was found out so far, each asked once."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import openai
+
+from vllm_connect.wire.opening import open_socket
+from vllm_connect.wire.route import Route
+
+if TYPE_CHECKING:
+    from vllm_connect.client import OpenAI
+    from vllm_connect.endpoint import Endpoint
+    from vllm_connect.facts import ServerFacts
+    from vllm_connect.settings import Settings
+
+__all__ = ["CONNECT_SECONDS", "Patient", "Stream"]
+
+CONNECT_SECONDS = 3.0
+# A first answer is short: enough tokens to see that they come one by one.
+TOKENS = 8
+ASKED: Any = {
+    "messages": [{"role": "user", "content": "Say hello."}],
+    "max_tokens": TOKENS,
+    "temperature": 0,
+}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What one streamed chat was like; times in seconds from the request."""
+
+    chunks: int
+    first: float
+    total: float
+    finish_reason: str | None
+
+
+@dataclass
+class Patient:
+    """A server that is looked at; `client` sends everything there, once, within seconds."""
+
+    client: OpenAI
+    clock: Callable[[], float] = time.monotonic
+    # Which model calls name; found by a check.
+    served_model: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        return self.client.settings
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.settings.endpoint
+
+    @cached_property
+    def route(self) -> Route:
+        """The way there; raises SettingsError for a proxy that cannot be used."""
+        route: Route = self.client._client.wires.route(self.endpoint)
+        return route
+
+    @cached_property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses of the host, or of the proxy before it; raises socket.gaierror."""
+        answers = socket.getaddrinfo(*self.route.first_hop, type=socket.SOCK_STREAM)
+        return tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    def connect(self) -> float:
+        """Connect without TLS, and return the seconds it took; raises OSError."""
+        began = self.clock()
+        if self.endpoint.socket is not None:
+            with socket.socket(socket.AF_UNIX) as one:
+                one.settimeout(CONNECT_SECONDS)
+                one.connect(self.endpoint.socket)
+        else:
+            socket.create_connection(self.route.first_hop, timeout=CONNECT_SECONDS).close()
+        return self.clock() - began
+
+    def open(self) -> socket.socket:
+        """Return a connection as calls have it, TLS and tunnel included; raises OSError and SettingsError."""
+        return open_socket(
+            self.route, deadline=self.clock() + CONNECT_SECONDS, judge=lambda _address: None, clock=self.clock
+        )
+
+    @cached_property
+    def _told(self) -> ServerFacts | openai.OpenAIError:
+        """What the server says it is, or the error that came in its place: the first requests of all."""
+        try:
+            return self.client.server.info()
+        except openai.OpenAIError as error:
+            return error
+
+    @property
+    def first_error(self) -> openai.OpenAIError | None:
+        """What came of the first request, where that was an error."""
+        return self._told if isinstance(self._told, openai.OpenAIError) else None
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What the server is; raises the error that came in its place."""
+        if isinstance(self._told, openai.OpenAIError):
+            raise self._told
+        return self._told
+
+    def serves(self, service: str) -> bool | None:
+        """Whether the server has the route of this kind of request; None where that is not known."""
+        return None if self.facts.serves is None else service in self.facts.serves
+
+    def chat(self, **more: Any) -> Any:
+        """Return a short chat's answer."""
+        return self.client.chat.completions.create(model=self.served_model, **{**ASKED, **more})
+
+    @cached_property
+    def stream(self) -> Stream:
+        """What a short streamed chat is like."""
+        began = self.clock()
+        chunks, first, finish = 0, None, None
+        for chunk in self.chat(stream=True):
+            chunks += 1
+            for choice in chunk.choices:
+                if first is None and choice.delta.model_dump(exclude_none=True, exclude={"role"}):
+                    first = self.clock() - began
+                finish = choice.finish_reason or finish
+        total = self.clock() - began
+        return Stream(chunks, total if first is None else first, total, finish)

@@ -1,0 +1,233 @@
+"""Checks of what a server does: its engine, its models, and one good answer of each kind that it serves."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import openai
+
+from vllm_connect.checks import Check, Told, fail, failed, ok, skipped, warn
+from vllm_connect.doctor.patient import TOKENS, Patient
+from vllm_connect.errors import ModelNotChosen
+from vllm_connect.facts import ServedModel, only_base_model
+
+__all__ = ["WORK"]
+
+# Questions for the time of a way there and back, and how long that may take before it should be known, in seconds.
+QUESTIONS = 5
+SLOW = 0.5
+# How far from 1 the length of a vector may be that is meant to have it.
+UNIT = 0.01
+CHOICE = "yes"
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "now",
+        "description": "Tells the time.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+
+
+def engine(patient: Patient) -> Told:
+    """Whether the engine lives, and is awake."""
+    try:
+        lives = patient.client.server.health()
+    except openai.NotFoundError:
+        return skipped("a gateway hides /health")
+    if not lives:
+        return fail(
+            "/health answers 503: the engine is dead", "Start the server again; its log says what it died of."
+        )
+    if patient.serves("sleep") and patient.client.server.is_sleeping():
+        return fail(
+            "the engine sleeps, so that requests wait for ever",
+            "Wake it: client.server.wake_up(), or POST /wake_up.",
+        )
+    return ok("it lives")
+
+
+def version(patient: Patient) -> Told:
+    """Which release of vLLM it is."""
+    facts = patient.facts
+    if facts.version is not None:
+        return ok(f"vLLM {facts.version}", version=facts.version)
+    if facts.is_vllm is False:
+        return warn(
+            "another kind of server: what is promised of vLLM's own parameters and routes does not hold"
+        )
+    return warn("not told; a gateway hides /version")
+
+
+def routes(patient: Patient) -> Told:
+    """Which kinds of request it takes."""
+    facts = patient.facts
+    if facts.serves is None:
+        return warn("not told; a gateway hides /openapi.json")
+    kinds = {"generate": "generates text", "pooling": "embeds, scores or classifies", None: "takes"}
+    served = ", ".join(sorted(facts.serves))
+    return ok(f"it {kinds[facts.kind]}: {served}", serves=sorted(facts.serves), kind=facts.kind)
+
+
+def models(patient: Patient) -> Told:
+    """Whether the model that calls name is served."""
+    served = patient.facts.models
+    names = [model.id for model in served]
+    wanted = patient.settings.model
+    if not names:
+        return fail(
+            "no model is listed", "Is it the address of a vLLM server? `vllm serve MODEL` lists its model."
+        )
+    unserved = sorted({real for real in patient.settings.model_aliases.values() if real not in names})
+    try:
+        real = patient.settings.model_aliases.get(wanted, wanted) if wanted else None
+        patient.served_model = real or only_base_model(served, patient.endpoint.place)
+    except ModelNotChosen:
+        patient.served_model = names[0]
+        fix = f'Name one in calls, or set it: model="{names[0]}" or VLLM_MODEL={names[0]}.'
+        return warn(f"several are served: {', '.join(names)}", fix, models=names)
+    if patient.served_model not in names:
+        missing, patient.served_model = patient.served_model, names[0]
+        origin = patient.settings.origins.get("model", "argument")
+        nearest = difflib.get_close_matches(missing, names, n=1, cutoff=0.0)[0]
+        return fail(
+            f"{missing} (from {origin}) is not served; served is {', '.join(names)}",
+            f'Set model="{nearest}", or name it as calls do: model_aliases={{"{missing}": "{nearest}"}}.',
+            models=names,
+        )
+    if unserved:
+        return warn(f"aliases stand for what is not served: {', '.join(unserved)}", models=names)
+    return ok(", ".join(names), models=names)
+
+
+def context(patient: Patient) -> Told:
+    """How many tokens a prompt and its answer may have."""
+    lengths = {model.id: model.max_model_len for model in _base(patient)}
+    if None in lengths.values():
+        return warn("not told; a gateway hides it")
+    return ok(", ".join(f"{length:,} tokens" for length in dict.fromkeys(lengths.values())), context=lengths)
+
+
+def _base(patient: Patient) -> tuple[ServedModel, ...]:
+    return patient.facts.base_models
+
+
+def _without(patient: Patient, service: str) -> Told | None:
+    """Return why a kind of request is not tried, None where it is."""
+    return skipped("this server does not serve it") if patient.serves(service) is False else None
+
+
+def chat(patient: Patient) -> Told:
+    """One plain chat."""
+    answer = patient.chat()
+    choice, usage = answer.choices[0], answer.usage
+    tokens = "tokens not counted" if usage is None else f"{usage.completion_tokens} tokens"
+    return ok(f"{tokens}, finish reason {choice.finish_reason}")
+
+
+def stream(patient: Patient) -> Told:
+    """One streamed chat: whether its tokens come one by one, and its end is told."""
+    seen = patient.stream
+    if seen.chunks > 2 and seen.total - seen.first < seen.total / 50:  # noqa: PLR2004 - more than role and end
+        return warn(
+            "all chunks came at once: something on the way collects the answer",
+            "Switch off buffering in the proxy before the server (nginx: proxy_buffering off).",
+        )
+    return ok(f"{seen.chunks} chunks, finish reason {seen.finish_reason}")
+
+
+def latency(patient: Patient) -> Told:
+    """How long a way there and back takes, and a first token."""
+    times = []
+    for _ in range(QUESTIONS):
+        began = patient.clock()
+        patient.client.models.list()
+        times.append(patient.clock() - began)
+    usual = statistics.median(times)
+    said = f"{usual * 1000:.1f} ms there and back"
+    facts: dict[str, Any] = {"round_trip": round(usual, 6)}
+    if patient.serves("chat"):
+        seen = patient.stream
+        said += f", {seen.first * 1000:.0f} ms to a first token"
+        facts["first_token"] = round(seen.first, 6)
+    return (
+        ok(said, **facts) if usual < SLOW else warn(f"{said}: the server or the way to it is busy", **facts)
+    )
+
+
+def embedding(patient: Patient) -> Told:
+    """One embedding, whether it is a vector of numbers, and of which length."""
+    vector = (
+        patient.client.embeddings.create(model=patient.served_model, input="Say hello.").data[0].embedding
+    )
+    length = math.sqrt(sum(one * one for one in vector))
+    if not math.isfinite(length) or length == 0:
+        return fail(
+            "the vector is not made of numbers, or is zero", "Is the model an embedding model? See its card."
+        )
+    unit = "of length 1" if abs(length - 1) < UNIT else f"of length {length:.3g}"
+    return ok(f"{len(vector)} numbers, {unit}", dimensions=len(vector))
+
+
+def tools(patient: Patient) -> Told:
+    """Whether the model may choose among tools."""
+    try:
+        patient.chat(tools=[TOOL], tool_choice="auto", max_tokens=1)
+    except openai.BadRequestError as error:
+        told = failed(error)
+        return warn(
+            told.said, told.fix or "Start vLLM with --enable-auto-tool-choice --tool-call-parser NAME."
+        )
+    return ok("tool_choice=auto is taken")
+
+
+def reasoning(patient: Patient) -> Told:
+    """Whether reasoning is told apart from the answer."""
+    answer = patient.chat()
+    details = getattr(answer.usage, "completion_tokens_details", None)
+    if details is not None or getattr(answer.choices[0].message, "reasoning", None) is not None:
+        return ok("told apart from the answer")
+    return ok("not told apart: a model that thinks has it in its text (--reasoning-parser NAME)")
+
+
+def structured_output(patient: Patient) -> Told:
+    """Whether an answer keeps to what it is held to."""
+    held: Any = {"structured_outputs": {"choice": [CHOICE]}}
+    answer = patient.chat(extra_body=held, max_tokens=TOKENS)
+    said = answer.choices[0].message.content
+    if said is not None and said.strip() == CHOICE:
+        return ok("structured_outputs is kept to")
+    return warn(
+        "structured_outputs was taken and not kept to",
+        "vLLM before 0.12 has guided_choice, guided_json, guided_regex in its place.",
+    )
+
+
+def tried(service: str, run: Any) -> Any:
+    """Return a check that is skipped where the server does not serve this kind of request."""
+
+    def check(patient: Patient) -> Told:
+        told: Told = _without(patient, service) or run(patient)
+        return told
+
+    return check
+
+
+WORK: Sequence[Check[Patient]] = (
+    Check("engine", engine, ("key",)),
+    Check("version", version, ("key",)),
+    Check("routes", routes, ("key",)),
+    Check("models", models, ("key",)),
+    Check("context", context, ("models",)),
+    Check("chat", tried("chat", chat), ("engine", "models")),
+    Check("stream", tried("chat", stream), ("chat",)),
+    Check("embedding", tried("embeddings", embedding), ("engine", "models")),
+    Check("tools", tried("chat", tools), ("chat",)),
+    Check("reasoning", tried("chat", reasoning), ("chat",)),
+    Check("structured output", tried("chat", structured_output), ("chat",)),
+    Check("latency", latency, ("key",)),
+)
