@@ -239,7 +239,7 @@ BROKEN = (
         ),
         "connection",
         "proxy",
-        "NO_PROXY",
+        "http_proxy",
         3,
     ),
     Broken(
