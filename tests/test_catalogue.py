@@ -34,7 +34,8 @@ ROWS: dict[int, Proof] = {
     ),
     4: Proof("unknown name", ("test_dispatch.py::test_unreachable",)),
     5: Proof(
-        "families", ("test_opening.py::test_one_family_listens", "test_opening.py::test_families_take_turns")
+        "families",
+        ("test_opening.py::test_one_family_listens", "test_opening.py::test_families_take_turns"),
     ),
     6: Proof("reset on accept", ("test_wire_faults.py::test_server", "test_several.py::test_moves_on")),
     7: Proof(
@@ -96,11 +97,11 @@ ROWS: dict[int, Proof] = {
     43: Proof("choices", ("test_wire_faults.py::test_fault", "test_completeness.py")),
     44: Proof("finish reasons", ("test_completeness.py", "test_outcome.py")),
     45: Proof("usage", ("test_wire.py::test_accepted",)),
-    46: Proof("content type", ("test_wire.py::test_accepted",), "accepted, without a warning"),
+    46: Proof("content type", ("test_wire.py::test_accepted", "test_oddities.py::test_content_type")),
     47: Proof(
         "another model's name",
-        ("test_wire.py::test_accepted",),
-        "accepted; a run of many stops: not built yet",
+        ("test_wire.py::test_accepted", "test_oddities.py::test_another_model"),
+        "accepted, with a warning; a run of many stops: not built yet",
     ),
     48: Proof("compression", ("test_wire_faults.py::test_fault", "test_wire_memory.py::test_faults")),
     49: Proof("error bodies", ("test_wire_faults.py::test_fault", "test_wire_memory.py::test_faults")),
@@ -129,7 +130,14 @@ ROWS: dict[int, Proof] = {
     70: Proof("SIGTERM with drain", ("./dev proof failover",)),
     71: Proof("SIGKILL", ("live/test_failover.py", "./dev proof failover")),
     72: Proof("slow replica", ("simulation/", "test_replicas.py")),
-    73: Proof("replicas change", ("test_replicas.py", "test_several.py::test_replicas_change_while_running")),
+    73: Proof(
+        "replicas change",
+        (
+            "test_replicas.py",
+            "test_several.py::test_replicas_change_while_running",
+            "test_names.py::test_pods_come_and_go",
+        ),
+    ),
     74: Proof("another model or length", ("test_several.py::test_another_model",)),
     75: Proof("all down and back", ("simulation/",)),
     76: Proof("poison", ("test_several.py::test_poison",)),

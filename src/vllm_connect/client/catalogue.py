@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from vllm_connect.client.long_calls import Carriage
+from vllm_connect.client.oddities import Oddities
 from vllm_connect.facts import ServedModel, ServerFacts
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Catalogue:
     models: tuple[ServedModel, ...] | None = None
     was_asked: bool = False
     carriage: Carriage = field(default_factory=Carriage)
+    oddities: Oddities = field(default_factory=Oddities)
     dialect: ServerFacts | None = None
     dialect_from: float = -math.inf
     adaptations: dict[tuple[str, ...], Adaptation] = field(default_factory=dict)

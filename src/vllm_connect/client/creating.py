@@ -18,6 +18,7 @@ from vllm_connect.client.endings import note_late_error
 from vllm_connect.client.forms import Source, is_untouched
 from vllm_connect.client.hedging import asent_to_first, can_be_hedged, sent_to_first
 from vllm_connect.client.lane import Lane, Prepared
+from vllm_connect.client.oddities import EVENTS, JSON
 from vllm_connect.client.raw import LaneResponse
 from vllm_connect.client.replies import CHAT_CHUNK, ErrorInAnswer, reader
 from vllm_connect.client.seen import Seen
@@ -31,6 +32,7 @@ __all__ = ["NOT_TAKEN", "acreated", "as_page", "created"]
 
 # What a call is that the SDK's own path has to take.
 NOT_TAKEN: Any = object()
+CONTENT_TYPE = b"content-type"
 
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
@@ -125,7 +127,8 @@ def _answered(seen: Seen, stream_class: Callable[..., Any]) -> Any:
             return NOT_TAKEN  # the server serves another model by now, which the SDK's path asks for
         raise refusal
     if prepared.wanted == "events":
-        seen.streaming()
+        exchange = seen.streaming().exchange
+        seen.client._catalogue.oddities.note_type(seen, exchange.answer.fields.get(CONTENT_TYPE), EVENTS)
         # Of a chat's chunks the stream takes note one by one, and settles them on the way.
         read = reader(prepared.answer, settles=prepared.answer is not CHAT_CHUNK)
         parse: Callable[[], Any] = partial(stream_class, seen, read)
@@ -186,6 +189,10 @@ def _whole(seen: Seen) -> Any:
         lacking = seen.lacking(result)
         if lacking is not None:
             raise lacking
+    oddities = seen.client._catalogue.oddities
+    due = EVENTS if exchange.has_all_events else JSON
+    oddities.note_type(seen, answer.fields.get(CONTENT_TYPE), due)
+    oddities.note_model(seen, getattr(result, "model", None), seen.prepared.body)
     request_id = answer.fields.get(b"x-request-id")
     # Where the SDK's own assignment puts it, which costs more than reading the answer.
     result.__dict__["_request_id"] = None if request_id is None else request_id.decode("latin-1")

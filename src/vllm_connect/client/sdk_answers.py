@@ -20,6 +20,7 @@ from vllm_connect.client.endings import (
     told_within,
     unfinished,
 )
+from vllm_connect.client.oddities import JSON
 from vllm_connect.client.received import received_whole
 from vllm_connect.client.replies import (
     CHAT,
@@ -68,6 +69,7 @@ def check_whole(client: Any, form: Form[Any], response: httpx2.Response) -> None
         raise view.error_within(error) from None
     except NotAnAnswer as error:
         raise view.invalid(str(error)) from None
+    view.note_oddities(getattr(answer, "model", None), JSON)
     assert form.may_lack is not None
     if not form.may_lack(answer, view.asked):
         return
@@ -123,6 +125,12 @@ class View:
     @property
     def request_id(self) -> str:
         return str(self.response.headers.get("x-request-id", ""))
+
+    def note_oddities(self, model: object, due: str) -> None:
+        """Take note of what is odd about the answer, which names this model, and was read as what was due."""
+        oddities = self.client._catalogue.oddities
+        oddities.note_type(self, self.response.headers.get("content-type"), due)
+        oddities.note_model(self, model, _content(self.response.request) or b"")
 
     @property
     def asked(self) -> int:

@@ -24,6 +24,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from vllm_connect.client.acquaintance import aaccepts, accepts
 from vllm_connect.client.endings import NO_END_MARK, broken, flag, note_late_error, unfinished
+from vllm_connect.client.oddities import EVENTS
 from vllm_connect.client.received import Received, counts
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, parsed
 from vllm_connect.client.sdk_answers import View
@@ -219,6 +220,7 @@ class _Reading:
         self.response = response
         self._items = None
         self._held: list[Any] = []
+        self._is_noted = False
         self._account = _account_of(self._cast_to)
         self._marks: _MarkingDecoder | None = None
         self._visit: Visit | None = None
@@ -241,6 +243,9 @@ class _Reading:
 
     def _give(self, item: Any) -> None:
         """Give an item out, or hold it back until something has come."""
+        if not self._is_noted:
+            self._is_noted = True
+            self._view.note_oddities(getattr(item, "model", None), EVENTS)
         self._held.append(item)
         if self._account.delivered or len(self._held) > MOST_HELD:
             self._release()

@@ -92,6 +92,8 @@ class _LaneStream:
             self._held.append(payload)
             return True
         self._seen.heard()
+        oddities = self._client._catalogue.oddities
+        oddities.note_model(self._seen, getattr(chunk, "model", None), self._seen.prepared.body)
         return self._release(payload)
 
     def _release(self, payload: bytes) -> bool:
