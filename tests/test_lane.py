@@ -228,7 +228,7 @@ def test_raw_response(caller: Caller, server: Simulator) -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
-        (Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"), InvalidAnswer, "not vLLM's (text/html)"),
+        (Reply(200, {"content-type": "text/html"}, b"<html>Log in</html>"), InvalidAnswer, "not vLLM's (text/html"),
         (Reply(200, {}, b""), InvalidAnswer, "it is empty"),
         (Reply(200, {}, b'{"error":{"message":"no such thing","code":404}}'), openai.APIError, "no such thing"),
         (Reply(302, {"location": "http://elsewhere/"}), RedirectRefused, "http://elsewhere/"),
