@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import openai
 import pytest
 import trustme
@@ -25,7 +27,7 @@ from hypothesis import strategies as st
 
 from tests.callers import Caller, every_kind
 from tests.commands import run
-from vllm_connect import KeyRefused, OpenAI, ServerUnreachable, Settings, SettingsError, Tls
+from vllm_connect import AsyncOpenAI, KeyRefused, OpenAI, ServerUnreachable, Settings, SettingsError, Tls
 from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.client.connected import Inherited
 from vllm_connect.dispatch import Credentials, ReplicaSet
@@ -245,6 +247,31 @@ def test_many_calls_at_once_look_up_once(pods: list[Simulator]) -> None:
             thread.join()
     assert table.asked == [NAME]
     assert all(asked(pod) for pod in pods)
+
+
+@needs_loopbacks
+def test_many_tasks_at_once_look_up_once(pods: list[Simulator]) -> None:
+    """The same holds for tasks, which take no threads for waiting; a resolver that hangs is waited for by none of them."""
+    table = Table(*HOSTS, seconds=0.2)
+    most = 0
+
+    async def many(inherited: Any, **options: Any) -> None:
+        nonlocal most
+        async with AsyncOpenAI(_inherited=inherited) as client, anyio.create_task_group() as tasks:
+            for number in range(MANY):
+                tasks.start_soon(partial(plain, client, number, **options))
+            await anyio.sleep(0.1)
+            most = max(most, anyio.to_thread.current_default_thread_limiter().borrowed_tokens)
+
+    anyio.run(many, behind(table, url(pods)))
+    assert table.asked == [NAME]
+    assert all(asked(pod) for pod in pods)
+    assert most == 1
+    hanging = Table(*HOSTS, seconds=3.0)
+    started = time.monotonic()
+    anyio.run(partial(many, timeout=2.0), behind(hanging, [url(pods), f"http://127.0.0.1:{pods[0].port}"]))
+    assert time.monotonic() - started < 6
+    assert most == 1
 
 
 @needs_loopbacks

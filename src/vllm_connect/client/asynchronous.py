@@ -33,6 +33,9 @@ __all__ = ["AsyncOpenAI"]
 
 T = TypeVar("T")
 
+# Seconds between two looks at what a thread does, which wakes no task.
+LOOK = 0.005
+
 
 class AsyncOpenAI(Connected, openai.AsyncOpenAI):
     """The official async OpenAI client, set up for your vLLM server.
@@ -357,9 +360,14 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
 
     async def _find(self, seconds: float) -> None:
         """Look names up where it is time to, and wait so long; a resolver cannot be interrupted, and goes on by itself."""
-        if not self._replicas.lookup.is_due(self._clock()):
+        lookup, now = self._replicas.lookup, self._clock()
+        if not lookup.is_due(now):
             return
         with anyio.move_on_after(seconds):
+            if not lookup.begin(now):
+                while not lookup.answered.is_set():  # noqa: ASYNC110 - a thread sets it
+                    await anyio.sleep(LOOK)
+                return
             await anyio.to_thread.run_sync(self._look_up_names, abandon_on_cancel=True)
 
     async def _driven(self, flow: Generator[Any, Reply, T], call: Call | None = None) -> T:

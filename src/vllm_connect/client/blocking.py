@@ -345,7 +345,11 @@ class OpenAI(Connected, openai.OpenAI):
 
     def _find(self, seconds: float) -> None:
         """Look names up where it is time to, and wait so long; a resolver cannot be interrupted, and goes on by itself."""
-        if not self._replicas.lookup.is_due(self._clock()):
+        lookup, now = self._replicas.lookup, self._clock()
+        if not lookup.is_due(now):
+            return
+        if not lookup.begin(now):
+            lookup.answered.wait(max(seconds, 0.0))
             return
         asking = threading.Thread(target=self._look_up_names, daemon=True)
         with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is about to end

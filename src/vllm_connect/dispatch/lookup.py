@@ -51,14 +51,16 @@ class Lookup:
         between: float = BETWEEN_LOOKUPS,
         sooner: float = BETWEEN_SOONER_LOOKUPS,
     ) -> None:
-        # Held while names are looked up: many calls may begin at once, and one of them does it.
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+        # Set while nobody looks names up: many calls may begin at once, of which one does, and the others wait.
+        self.answered = threading.Event()
+        self.answered.set()
         self._resolve = resolve
         self._between = between
         self._sooner = sooner
         self._given = tuple(given)
         self._found: dict[Endpoint, tuple[Endpoint, ...]] = {}
-        self._last = self._next = -math.inf
+        self._asked = self._last = self._next = -math.inf
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -73,7 +75,20 @@ class Lookup:
         """Whether a call that begins looks names up, or waits for the first answer to another one that does."""
         if now < self._next or not self.has_names:
             return False
-        return not self.lock.locked() or math.isinf(self._last)
+        return math.isinf(self._last) or not self._is_under_way(now)
+
+    def begin(self, now: float) -> bool:
+        """Return whether it is the caller who looks names up; anybody else waits for `answered`."""
+        with self._lock:
+            if self._is_under_way(now):
+                return False
+            self._asked = now
+            self.answered.clear()
+            return True
+
+    def _is_under_way(self, now: float) -> bool:
+        """Whether somebody is looking names up; who has done so for long is waited for no more."""
+        return not self.answered.is_set() and now < self._asked + self._sooner
 
     def have(self, given: Sequence[Endpoint]) -> None:
         """Have other endpoints; names that stay keep what is known of them."""
@@ -83,14 +98,18 @@ class Lookup:
             self._next = -math.inf
 
     def look_up(self, now: float) -> None:
-        """Ask for the addresses of every name; the lock is held. Blocks, and raises nothing."""
-        if now < self._next:
-            return
+        """Ask for the addresses of every name. Blocks, and raises nothing."""
         names = [endpoint for endpoint in self._given if endpoint.every_address]
         found = {endpoint: self._at_addresses(endpoint) for endpoint in names}
         self._found = self._found | {endpoint: servers for endpoint, servers in found.items() if servers}
         self._last = now
         self._next = now + (self._between if self._is_complete else self._sooner)
+
+    def forget(self) -> None:
+        """Leave what is being looked up to the process that this one was forked from."""
+        self._lock = threading.Lock()
+        self.answered = threading.Event()
+        self.answered.set()
 
     def was_away(self) -> None:
         """Take note that a replica could not be reached: it may be at another address by now."""
@@ -103,6 +122,6 @@ class Lookup:
     def _at_addresses(self, endpoint: Endpoint) -> tuple[Endpoint, ...]:
         try:
             addresses = one_family(self._resolve(endpoint.host))
-        except OSError:
+        except (OSError, ValueError):  # not found, or no name that DNS can hold
             addresses = ()
         return tuple(endpoint.at(address) for address in addresses)

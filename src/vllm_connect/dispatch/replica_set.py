@@ -62,7 +62,7 @@ class ReplicaSet:
         self._lock = threading.Lock()
         self.group.forget()
         self.survey.lock = threading.Lock()
-        self.lookup.lock = threading.Lock()
+        self.lookup.forget()
 
     def at(self, endpoint: Endpoint) -> Member:
         """Return the member at this address; one of its own where there is none."""
@@ -77,15 +77,17 @@ class ReplicaSet:
     def look_up(self, now: float) -> bool:
         """Look up the names whose addresses are replicas, and take those; return whether they are others. Blocks.
 
-        Of many that do this at once one asks, and the others wait for it.
+        To be called by whom `lookup.begin` has chosen.
         """
-        with self.lookup.lock:
+        try:
             self.lookup.look_up(now)
-        with self._lock:
-            if self.lookup.endpoints == tuple(member.endpoint for member in self.members):
-                return False
-            self._change(now)
-            return True
+            with self._lock:
+                if self.lookup.endpoints == tuple(member.endpoint for member in self.members):
+                    return False
+                self._change(now)
+                return True
+        finally:
+            self.lookup.answered.set()
 
     def was_away(self, name: str) -> None:
         """Take note of a replica that broke off or could not be reached."""
