@@ -382,6 +382,16 @@ def test_info_command() -> None:
     )
 
 
+def test_doctor_command() -> None:
+    """`vllm-connect doctor` looks at the server at each address, and tells the name as the set-up that works."""
+    with Simulator(models=(MODEL,)) as server:
+        address = f"localhost:{server.port}/v1"
+        told = run("doctor", f"dns+http://{address}")
+    assert told.returncode == 0
+    assert f"http://{address} [127.0.0.1]" in told.stdout
+    assert f"export VLLM_BASE_URL=dns+http://{address}\n" in told.stdout
+
+
 def test_from_elsewhere() -> None:
     """A variable names a name too; its key goes there, and none of another source."""
     environ = {"VLLM_BASE_URL": "dns+https://gpus.test, gpu9:8000", "VLLM_API_KEY": KEY}

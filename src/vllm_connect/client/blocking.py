@@ -16,7 +16,7 @@ from vllm_connect.client.connected import SDK_KEY, Connected, Inherited, request
 from vllm_connect.client.spread import SURVEY_SECONDS
 from vllm_connect.discovery import Ask, Pause, Progress, Reply, discover_models
 from vllm_connect.dispatch import Call, Credentials, Member, current_call
-from vllm_connect.endpoint import Hidden, Tls
+from vllm_connect.endpoint import Endpoint, Hidden, Tls
 from vllm_connect.errors import ServerUnreachable
 from vllm_connect.facts import only_base_model
 from vllm_connect.settings import Limits, Settings, Timeouts
@@ -355,6 +355,12 @@ class OpenAI(Connected, openai.OpenAI):
         with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is about to end
             asking.start()
             asking.join(max(seconds, 0.0))
+
+    def _servers(self) -> list[Endpoint]:
+        """Return every server by itself: of a name the one at each address, or the name where it is not found."""
+        self._find(SURVEY_SECONDS)
+        found = (member.endpoint for member in self._replicas.members)
+        return [endpoint.by_name if endpoint.every_address else endpoint for endpoint in found]
 
     def _survey_one(self, member: Member) -> None:
         models = None

@@ -38,12 +38,14 @@ def examination(
         yield Finding(check="settings", status="fail", said=told.said, fix=told.fix, facts=told.facts)
         return
     with client:
-        endpoints = client.settings.endpoints
+        several = client.settings.has_replicas
+        endpoints = client._servers() if several else client.settings.endpoints
+        names = {one.by_name: str(one) for one in client.settings.endpoints if one.every_address}
         for endpoint in endpoints:
-            alone = client if len(endpoints) == 1 else client.with_options(base_url=[str(endpoint)])
-            patient = Patient(alone)
+            alone = client.with_options(base_url=[str(endpoint)]) if several else client
+            patient = Patient(alone, written=names.get(endpoint.by_name, ""))
             patients.append(patient)
-            yield from findings(CHECKS, patient, server=str(endpoint) if len(endpoints) > 1 else "")
+            yield from findings(CHECKS, patient, server=str(endpoint) if several else "")
         if len(endpoints) > 1:
             yield _compared(patients)
 

@@ -44,12 +44,16 @@ class Stream:
 
 @dataclass
 class Patient:
-    """A server that is looked at; `client` sends everything there, once, within seconds."""
+    """A server that is looked at; `client` sends everything there, once, within seconds.
+
+    `written` is the address as it was given, where that stands for several servers.
+    """
 
     client: OpenAI
     clock: Callable[[], float] = time.monotonic
     # Which model calls name; found by a check.
     served_model: str = ""
+    written: str = ""
 
     @property
     def settings(self) -> Settings:

@@ -13,7 +13,7 @@ __all__ = ["set_up"]
 def set_up(patients: Sequence[Patient]) -> str:
     """Return environment and code by which a newcomer reaches these servers; a key is named, never shown."""
     first = patients[0]
-    addresses = ",".join(str(one.endpoint) for one in patients)
+    addresses = ",".join(dict.fromkeys(one.written or str(one.endpoint) for one in patients))
     lines = [f"export VLLM_BASE_URL={shlex.quote(addresses)}"]
     source = first.settings.key
     if source is not None:
