@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import logging
+import pickle
 import threading
 import time
+import timeit
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.resources import completions, embeddings, responses
 from openai.resources.chat import completions as chat_completions
 
 from tests.callers import Caller, every_kind
 from tests.gateway import gateway
 from vllm_connect import AsyncOpenAI, OpenAI, ParameterRefused, SettingsError
+from vllm_connect.client.review import arguments
 from vllm_connect.facts import ServedModel, ServerFacts
 from vllm_connect.facts.parameters import KINDS, PARAMETERS, TABLE, taken
-from vllm_connect.parameters import Dialect, Verdict, folded, looked_over, template_kwargs
+from vllm_connect.parameters import Dialect, Verdict, folded, is_doubtful, looked_over, template_kwargs
 from vllm_connect.simulator import Reply, Simulator
 
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
@@ -282,6 +289,11 @@ SAID: Any = {
     "misspelt": (chat(extra_body={"repetion_penalty": 1.1}), "unknown", "Did you mean `repetition_penalty`?"),
     "of a gateway": (chat(extra_body={"zzz_quota": 3}), "unknown", "knows no parameter `zzz_quota`"),
     "of the V0 engine": (complete(best_of=3), "ignored", "ignores `best_of`"),
+    "functions that are not to be called": (
+        chat(functions=[FUNCTION], function_call="none", tools=[TOOL]),
+        "ignored",
+        "ignores `functions`",
+    ),
     "newer": (chat(return_weight_versions=True), "ignored", "It came with vLLM 0.33.0."),
     "of responses": (respond(prompt_cache_retention="24h"), "ignored", "the answer is the same without it"),
     "backend": (
@@ -359,7 +371,8 @@ def test_refused(caller: Caller, vllm: Simulator, call: Any) -> None:
     refused, _ = told(caller, vllm.url, call)
     assert isinstance(refused, ParameterRefused)
     assert isinstance(refused, openai.OpenAIError)
-    assert refused.server == vllm.url
+    assert (refused.server, bool(refused.explanation), bool(refused.fix)) == (vllm.url, True, True)
+    assert pickle.loads(pickle.dumps(refused)).parameters == refused.parameters
     assert {request.path for request in vllm.requests} <= ASKED
 
 
@@ -374,6 +387,62 @@ def test_other_servers_are_left_alone(caller: Caller) -> None:
             answer, adaptations = told(caller, url, chat(extra_body=body), parameters=mode)
             assert (isinstance(answer, ParameterRefused), adaptations) == (False, [])
             assert sent(server).items() >= body.items()
+
+
+NAMES = st.sampled_from(
+    sorted(
+        {one.name for one in PARAMETERS if one.is_doubtful}
+        | {"topk", "zzz", "top_k", "tools", "text", "reasoning"}
+    )
+)
+VALUES = st.sampled_from(
+    [None, False, True, 1, "auto", [], {}, [FUNCTION], {"choice": ["a"]}, {"type": "text"}]
+)
+RELEASES = st.sampled_from(
+    [None, "0.8.5", "0.10.2", "0.11.0", "0.11.2", "0.12.0", "0.22.1", "0.32.0", "0.33.0"]
+)
+
+
+@given(st.sampled_from(KINDS), st.dictionaries(NAMES, VALUES, max_size=6), RELEASES)
+def test_nothing_is_lost_without_a_word(kind: Any, body: dict[str, Any], release: str | None) -> None:
+    """Whatever is sent: what is dropped is told, what leaves is settled, and strictness refuses what warnings tell."""
+    verdict = looked_over(kind, body, facts(release), "warn")
+    told = {name for one in verdict.adaptations for name in one.parameter.split(", ")}
+    assert verdict.drops - {"function_call"} <= told
+    assert verdict.drops <= body.keys()
+    if verdict.refused:
+        assert verdict == Verdict(refused=verdict.refused, reason=verdict.reason, fix=verdict.fix)
+        assert all(body[name] is not None for name in verdict.refused)
+    else:
+        left = {name: value for name, value in body.items() if name not in verdict.drops} | dict(verdict.puts)
+        again = looked_over(kind, left, facts(release), "warn")
+        assert again == Verdict(adaptations=again.adaptations)
+    strict = looked_over(kind, body, facts(release), "strict")
+    assert strict == Verdict(refused=strict.refused, reason=strict.reason, fix=strict.fix)
+    assert bool(strict.refused) == bool(verdict.refused or verdict.adaptations)
+    assert looked_over(kind, body, facts(release), "off") == Verdict()
+    if not is_doubtful(
+        kind, body
+    ):  # then nothing is asked, and what an old release does not have is not told
+        assert verdict == Verdict(adaptations=verdict.adaptations)
+
+
+def looked_at(client: OpenAI, given: dict[str, Any]) -> None:
+    arguments(client, "chat", dict(given))
+
+
+def test_what_a_clean_request_costs() -> None:
+    """A look at a request without anything doubtful takes less than 2 us, with typed parameters and extra_body too."""
+    with OpenAI(base_url="http://localhost:1") as client:
+        history = MESSAGES * 20
+        for given in (
+            {"model": "m", "messages": history, "temperature": 0.5, "stream": True},
+            {"model": "m", "messages": MESSAGES, "top_k": 5, "ignore_eos": True},
+            {"model": "m", "messages": MESSAGES, "extra_body": {"top_k": 5}},
+        ):
+            look = functools.partial(looked_at, client, given)
+            took = timeit.repeat(look, number=500, repeat=40)
+            assert min(took) / 500 < 2e-6
 
 
 # -- the question
@@ -544,6 +613,10 @@ def test_settings(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert getattr(OpenAI(**{setting: word}).settings, setting) == word  # type: ignore[arg-type]
     monkeypatch.setenv(f"VLLMCONNECT_{setting.upper()}", word)
     assert getattr(OpenAI().settings, setting) == word
+    Path("vllm-connect.toml").write_text(f'{setting} = "loud"', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"vllm-connect\.toml"):
+        OpenAI()
+    Path("vllm-connect.toml").unlink()
     monkeypatch.setenv(f"VLLMCONNECT_{setting.upper()}", "loud")
     with pytest.raises(SettingsError, match="VLLMCONNECT"):
         OpenAI()
@@ -594,7 +667,12 @@ def test_thinking_without_a_switch(model: str, wanted: bool, says: str) -> None:
 @every_kind
 def test_thinking(caller: Caller) -> None:
     """`thinking=` reaches the server as the model's own switch, with the model left out too, and not by its own name."""
-    with Simulator(models=("qwen3-8b",)) as server:
+    with Simulator(models=("qwen3-8b", "org/model")) as server:
+        caller.run(
+            chat_without_model({"messages": MESSAGES, "thinking": True, "model": "qwen3-8b"}),
+            base_url=server.url,
+        )
+        assert len(server.requests) == 1  # the name itself tells
         for parameters in ({}, {"model": "qwen3-8b"}, {"extra_body": {"chat_template_kwargs": {"x": 1}}}):
             call: Any = {"messages": MESSAGES, "thinking": False, **parameters}
             caller.run(chat_without_model(call), base_url=server.url)
@@ -608,6 +686,8 @@ def test_folded() -> None:
     late = [*MESSAGES, {"role": "developer", "content": "a"}, {"role": "system", "content": "b"}]
     assert folded(late) == [{"role": "system", "content": "a\n\nb"}, *MESSAGES]
     assert folded([{"role": "developer", "content": "a"}]) == [{"role": "system", "content": "a"}]
+    twice = [{"role": "system", "content": "a"}, {"role": "developer", "content": "b"}]
+    assert folded(twice) == [{"role": "system", "content": "a\n\nb"}]
     parts = [{"type": "text", "text": "p"}]
     mixed = [{"role": "system", "content": parts}, *MESSAGES, {"role": "system", "content": "b"}]
     assert folded(mixed) == [

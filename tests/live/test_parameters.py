@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import openai
 import pytest
 
 from tests.live.servers import Reply, Server
-from vllm_connect import OpenAI
+from vllm_connect import OpenAI, ParameterRefused
 from vllm_connect.discovery.document import declared_parameters
 from vllm_connect.facts.parameters import KINDS, PATHS, TABLE, TABLE_VERSION, RequestKind
 
@@ -628,3 +629,22 @@ def test_vectors_on_real_vllm(embed_server: Server) -> None:
         for given in ({"embed_dtype": "float16"}, {"embed_dtype": "bfloat16"}, {"endianness": "big"}):
             other = client.embeddings.create(input="The sea", **given).data[0].embedding  # type: ignore[arg-type]  # words
             assert close(other, plain)
+
+
+def test_fit_on_real_vllm(chat_server: Server, live_key: str) -> None:
+    """The server's own count is that of its answer, so that a clamped answer fits; unclamped it is refused."""
+    long = [{"role": "user", "content": "Tell me about the sea. " * 40}]
+    given: Any = {"messages": long, "max_tokens": 5000, "temperature": 0, "stop": ["e"]}
+    with OpenAI(base_url=chat_server.url, api_key=live_key) as client:
+        with pytest.raises(openai.BadRequestError, match="max_tokens"):
+            client.chat.completions.create(**given)
+        counted = client.server.tokenize(messages=given["messages"])
+    with OpenAI(base_url=chat_server.url, api_key=live_key, fit="clamp") as client:
+        answer = client.chat.completions.create(**given)
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == counted.count
+    with (
+        OpenAI(base_url=chat_server.url, api_key=live_key, fit="error") as client,
+        pytest.raises(ParameterRefused, match=f"{counted.count} tokens.*1024"),
+    ):
+        client.chat.completions.create(**given)

@@ -19,9 +19,10 @@ from openai.resources.chat import completions as chat_completions
 
 from vllm_connect.discovery import Ask, Reply, discover_dialect
 from vllm_connect.dispatch import Call
-from vllm_connect.errors import ModelNotChosen, ParameterRefused
+from vllm_connect.errors import ModelNotChosen, ParameterRefused, explained_as
 from vllm_connect.facts import ServerFacts, only_base_model
 from vllm_connect.facts.parameters import PATHS, SETTLED, TABLE, RequestKind, taken
+from vllm_connect.facts.thinking import family_of
 from vllm_connect.parameters import (
     Adaptation,
     Verdict,
@@ -213,12 +214,17 @@ def _is_reviewed(client: Any, kind: RequestKind, body: Mapping[str, Any]) -> boo
     return settings.parameters != "off" and not settings.endpoint.is_openai and is_doubtful(kind, body)
 
 
+def _without(body: Mapping[str, Any], dropped: str) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name != dropped}
+
+
 def wants_dialect(client: Any, kind: RequestKind, body: Mapping[str, Any]) -> bool:
     """Whether the server has to be asked what it is, before this body is judged."""
     catalogue, settings = client._catalogue, client._settings
     if settings.endpoint.is_openai:
         return False
-    if THINKING not in body and (settings.parameters == "off" or not is_doubtful(kind, body)):
+    is_judged = settings.parameters != "off" and is_doubtful(kind, _without(body, THINKING))
+    if not is_judged and not (THINKING in body and family_of(_named(client, body)) is None):
         return False
     age = client._clock() - catalogue.dialect_from
     return bool(age > (PAUSE_SECONDS if catalogue.dialect is None else REMEMBERED_SECONDS))
@@ -307,9 +313,9 @@ def judged_body(
             note(client, Adaptation(kind, "messages", "folded", "messages", text))
     if THINKING in body:
         wanted = body[THINKING]
-        body = {name: value for name, value in body.items() if name != THINKING}
+        body = _without(body, THINKING)
         drops.add(THINKING)
-        names = _names(client, body.get("model"), facts)
+        names = _names(client, body, facts)
         kwargs = template_kwargs(
             body.get("chat_template_kwargs"), names, str(settings.endpoint), wanted=wanted
         )
@@ -317,7 +323,11 @@ def judged_body(
             body["chat_template_kwargs"] = puts["chat_template_kwargs"] = kwargs
     verdict = _verdict(client, kind, body, facts)
     if verdict.refused:
-        raise ParameterRefused(verdict.reason, server=str(settings.endpoint), parameters=verdict.refused)
+        server = str(settings.endpoint)
+        refusal = ParameterRefused(
+            f"{verdict.reason} {verdict.fix}", server=server, parameters=verdict.refused
+        )
+        raise explained_as(refusal, verdict.reason, verdict.fix)
     for adaptation in verdict.adaptations:
         note(client, adaptation)
     return frozenset(drops | verdict.drops), {**puts, **verdict.puts}
@@ -330,16 +340,24 @@ def _verdict(client: Any, kind: RequestKind, body: Mapping[str, Any], facts: Ser
     return looked_over(kind, body, facts, settings.parameters)
 
 
-def _names(client: Any, model: Any, facts: ServerFacts | None) -> tuple[str | None, ...]:
+def _named(client: Any, body: Mapping[str, Any]) -> str | None:
+    """Return the model that a request or the settings name, by its served name; None for neither."""
+    settings = client._settings
+    name = body.get("model")
+    if not isinstance(name, str):
+        name = settings.model
+    return None if name is None else settings.model_aliases.get(name, name)
+
+
+def _names(client: Any, body: Mapping[str, Any], facts: ServerFacts | None) -> tuple[str | None, ...]:
     """Return the names of the model that a request is for: as it is served, and as it was loaded."""
     settings, models = client._settings, client._catalogue.models or (facts.models if facts else ())
-    name = model if isinstance(model, str) else settings.model
+    name = _named(client, body)
     if name is None:
         try:
             name = only_base_model(models, settings.endpoint.origin)
         except ModelNotChosen:
             return ("(left out)",)
-    name = settings.model_aliases.get(name, name)
     served = next((one for one in models if one.id == name), None)
     return (name, *(() if served is None else (served.root, served.parent)))
 

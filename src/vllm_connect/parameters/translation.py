@@ -48,7 +48,7 @@ CONSTRAINTS = frozenset({"json", "regex", "choice", "grammar", "json_object", "s
 
 def _guided(body: Body, dialect: Dialect) -> Change | None:
     """guided_json and its like -> structured_outputs."""
-    given = {name: body[name] for name in GUIDED if body.get(name) is not None}
+    given = {name: body[name] for name in GUIDED if body.get(name) not in (None, False)}
     lost = {name: value for name, value in given.items() if dialect.knows(name) is not True}
     fields = {GUIDED[name]: value for name, value in lost.items()}
     if CONSTRAINTS.isdisjoint(fields) or body.get("structured_outputs") is not None:

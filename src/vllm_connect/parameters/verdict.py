@@ -25,7 +25,7 @@ GRAVE = frozenset({"constraint", "tools"})
 class Verdict:
     """What becomes of a request: names that are dropped, values that are put, findings; `refused` names what stops it.
 
-    `reason` says in whole sentences why it is refused.
+    `reason` says in whole sentences why it is refused, `fix` what to do instead.
     """
 
     drops: frozenset[str] = frozenset()
@@ -33,6 +33,7 @@ class Verdict:
     adaptations: tuple[Adaptation, ...] = ()
     refused: tuple[str, ...] = ()
     reason: str = ""
+    fix: str = ""
 
 
 def is_doubtful(kind: RequestKind, body: Mapping[str, Any]) -> bool:
@@ -76,7 +77,9 @@ def looked_over(kind: RequestKind, body: Mapping[str, Any], facts: ServerFacts |
     put = {
         name: value for change in changes for name, value in change.puts.items() if changed.get(name) is value
     }
-    return Verdict(dropped - put.keys(), put, (*translated, *(finding.adaptation for finding in found)))
+    return Verdict(
+        (dropped - put.keys()) & body.keys(), put, (*translated, *(finding.adaptation for finding in found))
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -165,13 +168,14 @@ def _refusal(told: Iterable[Adaptation], facts: ServerFacts) -> Verdict:
     if not told:
         return NOTHING
     says = [
-        f"{_server(facts)} does not read `{one.parameter}`; write {one.became}."
-        if one.became
-        else one.message
-        for one in told
+        f"{_server(facts)} does not read `{one.parameter}`." if one.became else one.message for one in told
     ]
-    reason = " ".join(dict.fromkeys(says)) + ' Nothing was sent; parameters="off" sends it as it is.'
-    return Verdict(refused=tuple(one.parameter for one in told), reason=reason)
+    instead = [f"Write {one.became} in place of {one.parameter}." for one in told if one.became]
+    return Verdict(
+        refused=tuple(one.parameter for one in told),
+        reason=" ".join([*dict.fromkeys(says), "Nothing was sent."]),
+        fix=" ".join([*instead, 'With parameters="off" it is sent as it is.']),
+    )
 
 
 def _server(facts: ServerFacts) -> str:
