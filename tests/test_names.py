@@ -461,3 +461,21 @@ def test_when_a_name_is_looked_up(happened: list[tuple[str, float]], at: float, 
         table.addresses = ("10.0.0.1",) if what == "found" else ()
         lookup.look_up(when)
     assert lookup.is_due(at) is is_due
+
+
+def test_who_looks_a_name_up() -> None:
+    """Of calls that begin together one looks the name up; after 5 s without an answer another one does."""
+    lookup = Lookup([NAMED], Table("10.0.0.1"))
+    assert lookup.begin(0.0)
+    assert [(at, lookup.begin(at)) for at in (0.0, 4.9, 5.0, 9.9)] == [
+        (0.0, False),
+        (4.9, False),
+        (5.0, True),
+        (9.9, False),
+    ]
+    assert lookup.is_due(9.9)  # nothing is known yet: it waits with the others
+    lookup.look_up(9.9)
+    lookup.answered.set()
+    assert lookup.is_due(39.9)
+    assert lookup.begin(39.9)
+    assert not lookup.is_due(40.0)  # what is known does, while another one asks
