@@ -46,7 +46,7 @@ neither knows is a `TypeError` with the nearest name; a name that only your serv
 That holds towards a vLLM: towards other servers, and where none tells, this package is silent. A name in the server's
 own `/openapi.json` is never unknown. The server is asked what it is (`/v1/models`, `/version`, `/openapi.json`) only
 when a request holds something doubtful, within the time of that call, once for a client and its copies in ten
-minutes. `client.server.adaptations()` tells what was found so far; each kind is one line of the log `vllm_connect`.
+minutes; of several replicas, one is asked. `client.server.adaptations()` tells what was found so far; each kind is one line of the log `vllm_connect`.
 
 | what is sent | what leaves | where |
 |---|---|---|
@@ -81,7 +81,9 @@ SETTINGS = """
 - `"clamp"`: `max_tokens` and `max_completion_tokens` are lowered to what the context has left
 - `"error"`: an answer that does not fit is `ParameterRefused`, with both numbers
 
-With either, a prompt that leaves no room is `ParameterRefused`. vLLM itself clamps since 0.32, and answers 400 before.
+With either, a prompt that leaves no room is `ParameterRefused`. vLLM itself clamps `max_tokens` since 0.32 where prompt
+and answer together are too long, and answers 400 before. Calls that are counted go over the SDK's own path, and so does
+the first one that holds something doubtful ([wire.md](wire.md)).
 
 ## Roles
 

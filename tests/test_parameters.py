@@ -466,6 +466,26 @@ def test_asked_once(caller: Caller, vllm: Simulator) -> None:
     assert sorted(request.path for request in vllm.requests if request.method == "GET") == sorted(ASKED)
 
 
+def test_what_it_was_stays(vllm: Simulator) -> None:
+    """A server that does not tell when it is asked again is taken for what it was."""
+    with OpenAI(base_url=vllm.url, parameters="strict", max_retries=0) as client:
+        now = time.monotonic()
+        client._clock = lambda: now
+        with pytest.raises(ParameterRefused):
+            chat(store=True)(client)
+        asked = len(vllm.requests)
+        now += 700
+        client._catalogue.models = None
+        vllm.reply_next(Reply(503, {}, b"{}"))
+        with pytest.raises(ParameterRefused):
+            chat(store=True)(client)
+        assert len(vllm.requests) == asked + 1
+        now += 60
+        with pytest.raises(ParameterRefused):
+            chat(store=True)(client)
+        assert len(vllm.requests) == asked + 1 + len(ASKED)
+
+
 def test_threads_ask_once(vllm: Simulator) -> None:
     """Of many threads that begin at once, one asks and the others wait for the answer."""
     with OpenAI(base_url=vllm.url) as client:

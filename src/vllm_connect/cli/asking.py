@@ -12,7 +12,9 @@ __all__ = ["arranged", "streamed"]
 def streamed(create: Callable[..., Any], parameters: Mapping[str, Any], **given: Any) -> Any:
     """Send a request; return its stream, which is closed by leaving its context, and with it the request."""
     asked = {"stream_options": {"include_usage": True}, **parameters}
-    return create(**given, **arranged(asked, create), stream=True)
+    # The one argument of a chat that is neither the SDK's nor a field of the body.
+    own = {"thinking": asked.pop("thinking")} if "messages" in given and "thinking" in asked else {}
+    return create(**given, **own, **arranged(asked, create), stream=True)
 
 
 def arranged(parameters: Mapping[str, Any], create: Callable[..., Any]) -> dict[str, Any]:

@@ -379,8 +379,11 @@ def asking_seconds(client: Any, call: Call) -> float:
 
 
 def remember(client: Any, facts: ServerFacts | None) -> None:
-    """Remember what a server is; None where it did not tell."""
-    catalogue = client._catalogue
-    catalogue.dialect, catalogue.dialect_from = facts, client._clock()
+    """Remember what a server is; where it did not tell (None), what it was, and ask again soon."""
+    catalogue, now = client._catalogue, client._clock()
+    if facts is None and catalogue.dialect is not None:
+        catalogue.dialect_from = now - REMEMBERED_SECONDS + PAUSE_SECONDS
+        return
+    catalogue.dialect, catalogue.dialect_from = facts, now
     if facts is not None and catalogue.models is None and facts.models:
         catalogue.models = facts.models

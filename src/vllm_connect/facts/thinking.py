@@ -1,7 +1,7 @@
 """How the families of reasoning models are told to think or not: a table by the model's name.
 
-Sources: vLLM 0.32.0, reasoning/ and parser/ (which value of `chat_template_kwargs` each parser reads), and vLLM's page
-on reasoning outputs. A family that thinks always, or is steered by `reasoning_effort` alone, has no switch.
+Sources: vLLM 0.32.0, reasoning/ and parser/ (which value of `chat_template_kwargs` each parser reads), vLLM's page on
+reasoning outputs, and the models' own cards. A family that thinks always, or is steered by `reasoning_effort` alone, has no switch.
 """
 
 from __future__ import annotations
