@@ -7,6 +7,8 @@ import functools
 import inspect
 import logging
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import timeit
@@ -480,10 +482,35 @@ def test_what_it_was_stays(vllm: Simulator) -> None:
         with pytest.raises(ParameterRefused):
             chat(store=True)(client)
         assert len(vllm.requests) == asked + 1
-        now += 60
+        now += 310
         with pytest.raises(ParameterRefused):
             chat(store=True)(client)
         assert len(vllm.requests) == asked + 1 + len(ASKED)
+
+
+@every_kind
+def test_asked_when_it_is_there(caller: Caller) -> None:
+    """A server that was away is asked with the first call that reaches it."""
+    server = Simulator(models=("m",))
+    server.start()
+    port, url = server.port, server.url
+    server.stop()
+
+    def blocking(client: Any) -> None:
+        with pytest.raises(openai.APIConnectionError):
+            chat(extra_body={"guided_choice": ["zebra"]})(client)
+        with Simulator(models=("m",), port=port):
+            answer = chat(extra_body={"guided_choice": ["zebra"]})(client)
+        assert answer.choices[0].message.content == "zebra"
+
+    async def asynchronous(client: Any) -> None:
+        with pytest.raises(openai.APIConnectionError):
+            await chat(extra_body={"guided_choice": ["zebra"]})(client)
+        with Simulator(models=("m",), port=port):
+            answer = await chat(extra_body={"guided_choice": ["zebra"]})(client)
+        assert answer.choices[0].message.content == "zebra"
+
+    caller.run(blocking if caller.kind == "blocking" else asynchronous, base_url=url, max_retries=0)
 
 
 def test_threads_ask_once(vllm: Simulator) -> None:
@@ -554,6 +581,31 @@ def test_typed(caller: Caller, vllm: Simulator) -> None:
         "ignore_eos": True,
         "cache_salt": "s",
     }
+
+
+PATCHED = """
+import sys
+from openai.resources.chat.completions import Completions
+plain, seen = Completions.create, []
+def create(*arguments, **named):
+    seen.append(named)
+    return plain(*arguments, **named)
+Completions.create = create
+from vllm_connect import OpenAI
+client = OpenAI(base_url=sys.argv[1])
+client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], temperature=0, top_k=5)
+(named,) = seen
+assert named["extra_body"] == {"top_k": 5}, named
+"""
+
+
+def test_a_tracer_that_takes_anything(vllm: Simulator) -> None:
+    """A method in the place of the SDK's that names no keywords gets what the SDK's own would."""
+    shown = subprocess.run(
+        [sys.executable, "-c", PATCHED, vllm.url], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert sent(vllm)["top_k"] == 5
 
 
 @every_kind

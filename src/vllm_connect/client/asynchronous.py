@@ -289,10 +289,13 @@ class AsyncOpenAI(Connected, openai.AsyncOpenAI):
             async with catalogue.asking_task():
                 if catalogue.dialect_from != since:
                     return
-                facts = None
-                with contextlib.suppress(openai.OpenAIError):  # the call itself meets and tells it
-                    question = self._short_call(review.asking_seconds(self, call))
+                question = self._short_call(review.asking_seconds(self, call))
+                try:
                     facts = await self._driven(review.asking(self), question)
+                except openai.OpenAIError as error:  # the call itself meets and tells it
+                    if review.is_away(error):
+                        return
+                    facts = None
                 review.remember(self, facts)
 
     async def _counted(self, question: dict[str, Any], call: Call) -> tuple[int, int] | None:

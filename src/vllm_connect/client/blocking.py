@@ -284,9 +284,13 @@ class OpenAI(Connected, openai.OpenAI):
         try:
             if catalogue.dialect_from != since:
                 return
-            facts = None
-            with contextlib.suppress(openai.OpenAIError):  # the call itself meets and tells it
-                facts = self._driven(review.asking(self), self._short_call(review.asking_seconds(self, call)))
+            question = self._short_call(review.asking_seconds(self, call))
+            try:
+                facts = self._driven(review.asking(self), question)
+            except openai.OpenAIError as error:  # the call itself meets and tells it
+                if review.is_away(error):
+                    return
+                facts = None
             review.remember(self, facts)
         finally:
             catalogue.asking.release()

@@ -43,6 +43,7 @@ __all__ = [
     "asking",
     "asking_seconds",
     "counting",
+    "is_away",
     "remember",
     "reviewed",
     "wants_dialect",
@@ -54,7 +55,7 @@ log = logging.getLogger("vllm_connect")
 ASKING_SECONDS = 5.0
 REMEMBERED_SECONDS = 600.0
 # A server that did not tell is not asked again at once.
-PAUSE_SECONDS = 30.0
+PAUSE_SECONDS = 300.0
 KINDS: Mapping[str, RequestKind] = {path: kind for kind, path in PATHS.items()}
 CREATES: Mapping[str, Any] = {
     "chat": chat_completions.Completions.create,
@@ -72,8 +73,11 @@ class _Names:
     """The keywords of one `create()`, by what has to be done about them."""
 
     def __init__(self, kind: RequestKind) -> None:
-        # Of the SDK's own method, in the release that is installed.
-        self.of_sdk = frozenset(inspect.signature(CREATES[kind]).parameters) - {"self"}
+        # Of the SDK's own method, in the release that is installed; a tracer may have put one in its place that takes
+        # anything.
+        taken_by_sdk = frozenset(inspect.signature(CREATES[kind]).parameters) - {"self"}
+        of_openai = frozenset(one.name for one in TABLE[kind].values() if one.origin == "OpenAI")
+        self.of_sdk = taken_by_sdk if "model" in taken_by_sdk else of_openai | OPTIONS
         # vLLM's own, beside those.
         self.typed = taken(kind)
         # Those of which nothing but the value of extra_body needs a look: the SDK takes them, and every vLLM reads them.
@@ -376,6 +380,11 @@ def asking(client: Any) -> Generator[Ask, Reply, ServerFacts]:
 def asking_seconds(client: Any, call: Call) -> float:
     """Return how long a call waits for what the server is asked on its way."""
     return min(max(call.remaining(client._clock()), 0.0), ASKING_SECONDS)
+
+
+def is_away(error: openai.OpenAIError) -> bool:
+    """Whether a server said nothing of itself because it was not there: it is asked again with the next call."""
+    return isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError)
 
 
 def remember(client: Any, facts: ServerFacts | None) -> None:
