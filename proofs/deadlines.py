@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import sys
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tests.runs import ALL, SHELLS, Run
 from vllm_connect import Timeouts
@@ -25,6 +28,8 @@ WIRES = ("own", "sdk")
 # What cannot be kept there, and is told in docs/wire.md: fault, shell and wire.
 KNOWN = {
     ("drip-head", "blocking", "sdk"): "the SDK's blocking transport looks at no clock while a head drips in",
+    ("gzip-bomb", "blocking", "sdk"): "it decompresses in one piece, without our limits",
+    ("gzip-bomb", "asyncio", "sdk"): "it decompresses in one piece, without our limits",
 }
 
 
@@ -49,14 +54,21 @@ class Ended:
 
 
 def calls(fault: str) -> Iterator[Ended]:
-    """Make the calls of every kind that meet this fault, each on a client and a server of its own."""
-    for way, shell, wire in itertools.product(ALL, SHELLS, WIRES):
-        with Simulator() as server:
-            server.faults.turn_on(fault)
-            run = Run(server, shell, wire=wire, timeouts=Timeouts(total=TOTAL))
-            (outcome,) = run((way, ""))
-        came = "answered" if outcome.error is None else type(outcome.error).__name__
-        yield Ended(fault, way.__name__, shell, wire, outcome.seconds - TOTAL, came)
+    """Make the calls of every kind that meet this fault, each on a client of its own."""
+    # In a process of its own: one that sends without end would hold the interpreter that measures.
+    with Simulator(own_process=True) as server:
+        for way, shell, wire in itertools.product(ALL, SHELLS, WIRES):
+            yield _call(server, fault, way, shell, wire)
+
+
+def _call(server: Simulator, fault: str, way: Callable[..., Any], shell: str, wire: str) -> Ended:
+    server.faults.turn_on(fault)
+    (outcome,) = Run(server, shell, wire=wire, timeouts=Timeouts(total=TOTAL))((way, ""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some faults are of streams alone, which a plain call does not meet
+        server.faults.turn_off()
+    came = "answered" if outcome.error is None else type(outcome.error).__name__
+    return Ended(fault, way.__name__, shell, wire, outcome.seconds - TOTAL, came)
 
 
 def main() -> int:
@@ -66,6 +78,7 @@ def main() -> int:
     )
     parser.add_argument("--repeat", type=int, default=1)
     chosen = parser.parse_args()
+    logging.getLogger("vllm_connect").setLevel(logging.ERROR)
     late: dict[str, list[Ended]] = defaultdict(list)
     for _, fault in itertools.product(range(chosen.repeat), FAULTS):
         late[fault] += calls(fault)
