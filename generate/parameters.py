@@ -46,7 +46,7 @@ neither knows is a `TypeError` with the nearest name; a name that only your serv
 That holds towards a vLLM: towards other servers, and where none tells, this package is silent. A name in the server's
 own `/openapi.json` is never unknown. The server is asked what it is (`/v1/models`, `/version`, `/openapi.json`) only
 when a request holds something doubtful, within the time of that call, once for a client and its copies in ten
-minutes; of several replicas, one is asked. `client.server.adaptations()` tells what was found so far; each kind is one line of the log `vllm_connect`.
+minutes. Of several replicas any may answer that: they should be of one release. `client.server.adaptations()` tells what was found so far; each kind is one line of the log `vllm_connect`.
 
 | what is sent | what leaves | where |
 |---|---|---|
