@@ -351,7 +351,7 @@ def test_key_in_clear(address: str, key: str, *, allow: bool, refused: bool) -> 
     stream = PublicStream()
     check = PeerCheck(request, credentials)
     if refused:
-        with pytest.raises(KeyRefused, match=r"203.0.113.9.*allow_insecure_key"):
+        with pytest.raises(KeyRefused, match=r"203.0.113.9.*can read it"):
             check.trace(CONNECTED, {"return_value": stream})
     else:
         check.trace(CONNECTED, {"return_value": stream})

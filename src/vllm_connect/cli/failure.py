@@ -9,26 +9,16 @@ class Failure(Exception):
     """Raised by a command to end with exit code 1 and this text on stderr."""
 
 
-# What an answer of the server means for one who typed a command.
-_ADVICE = (
-    (
-        "is not a multimodal model",
-        "It takes text only: leave the image out, or ask a model that sees images.",
-    ),
-)
-
-
 LONGEST = 1000
 
 
 def told(error: Exception) -> str:
-    """Return an error's text, bounded, with advice where the server's words alone do not say what to do."""
+    """Return an error's text, bounded, and the server's words in the place of its whole answer."""
     text = _without_fields(str(error))
     status, body = getattr(error, "status_code", None), getattr(error, "body", None)
     if status is not None and body:
         text = _in_words(text, status, body)
-    advice = next((sentence for mark, sentence in _ADVICE if mark in text), "")
-    return f"{text[:LONGEST].rstrip('.')}. {advice}" if advice else text[:LONGEST]
+    return text[:LONGEST]
 
 
 def _without_fields(text: str) -> str:

@@ -17,7 +17,7 @@ import openai
 
 from vllm_connect.client.arguments import is_account_of_openai, key_source
 from vllm_connect.client.catalogue import Catalogue
-from vllm_connect.client.spread import Spread
+from vllm_connect.client.explaining import Explaining, message_of_status
 from vllm_connect.client.subject import subject_of
 from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import (
@@ -35,7 +35,7 @@ from vllm_connect.dispatch.retry import LONGEST_RETRY_AFTER, retry_after, should
 from vllm_connect.endpoint import Endpoint, Hidden, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError, explained_as
-from vllm_connect.explain import Told, advice, printable, shape_told, status_text, status_told
+from vllm_connect.explain import printable, shape_text
 from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
 from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import (
@@ -85,7 +85,7 @@ class Inherited:
     catalogue: Catalogue
 
 
-class Connected(Spread):
+class Connected(Explaining):
     """The part of a client that knows its server: settings, key, timers, model names, explanations."""
 
     admin_api_key: str | None
@@ -244,9 +244,7 @@ class Connected(Spread):
                 f"The API key belongs to {endpoint.origin} and is not sent to the websocket_base_url {given}."
             )
             request = self._client.build_request("GET", endpoint.base_url)
-            raise KeyRefused(explanation, request=request, server=endpoint.origin).explained(
-                explanation, "For another server make another client."
-            )
+            raise self._explained(KeyRefused(explanation, request=request, server=endpoint.origin))
 
     @property
     def base_url(self) -> Any:
@@ -356,10 +354,14 @@ class Connected(Spread):
 
     def _not_ready(self, timeout: float, last: str) -> NotReady:
         server = str(self._settings.endpoint)
-        explanation = f"{server} was not ready within {timeout:g} s; last: {last}."
-        fix = "Large models load for many minutes: give more time, and look at the server's own log."
-        request = request_for(self, Ask("/health", own_route=True), call=None)
-        return NotReady(explanation, request=request, server=server, last=last).explained(explanation, fix)
+        error = NotReady(
+            f"{server} was not ready within {timeout:g} s; last: {last}.",
+            request=request_for(self, Ask("/health", own_route=True), call=None),
+            server=server,
+            last=last,
+        )
+        self._explained(error)
+        return error
 
     def _short_call(self, seconds: float) -> Call:
         """Return the call of one question to the server, which answers in moments or is not there."""
@@ -387,14 +389,6 @@ class Connected(Spread):
     @staticmethod
     def _failed_reply(error: openai.APIError) -> Reply:
         return Reply(error.status_code if isinstance(error, openai.APIStatusError) else 0, error=error)
-
-    def _explained(self, error: BaseException) -> BaseException:
-        """Return the error with what to do added to its message."""
-        if isinstance(error, openai.OpenAIError) and hasattr(error, "explained"):
-            todo = advice(error, self._settings_at(getattr(error, "server", "")))
-            explained: BaseException = error.explained(error.explanation, todo) if todo else error  # type: ignore[attr-defined]  # of ours
-            return explained
-        return error
 
     # -- what `client.server` asks
 
@@ -447,11 +441,10 @@ class Connected(Spread):
     def _misshapen(self, response: httpx2.Response, reason: str = "") -> InvalidAnswer:
         path, kind = response.request.url.path, response.headers.get("content-type", "")
         server = self._server_of(response.request)
-        told = shape_told(path, kind, self._settings_at(server), reason=reason)
-        return judged(
-            InvalidAnswer(str(told), response=response, server=server).explained(*told),
-            Attempt(phase="complete", status=response.status_code, reading="no answer"),
-        )
+        text = shape_text(self._settings_at(server).endpoint.place, path, kind, reason)
+        error = InvalidAnswer(text, response=response, server=server)
+        self._explained(error)
+        return judged(error, Attempt(phase="complete", status=response.status_code, reading="no answer"))
 
     # -- the SDK's hooks
 
@@ -520,34 +513,22 @@ class Connected(Spread):
 
     def _make_status_error(self, err_msg: str, *, body: object, response: Any) -> openai.APIStatusError:
         """Make the SDK's error for a status, with the server's words and what to do in its message."""
-        path = response.request.url.path
-        said = status_text(body)
-        told = printable(err_msg)
-        if said not in told:
-            told = f"{told} - {said}"
-        sent = response.request.headers.get("authorization")
-        settings = self._settings_at(self._server_of(response.request))
-        status = response.status_code
-        known = status_told(status, path, body, settings, own_key=sent not in (None, KEY_GOES_HERE))
+        case, tells = self._told_of_status(response, body)
         wished = retry_after(response.headers, self._client.conduct.wall_clock())
-        todo = f"{known or ''} {_wish_text(wished)}".strip()
-        message = f"{told.rstrip('.')}. {todo}" if todo else told
-        if known is None:
-            known = Told(
-                f"{settings.endpoint.place} answered {path} with status {status}: {said or 'no words'}"
-            )
+        tells = tells._replace(fix=f"{tells.fix} {_wish_text(wished)}".strip())
+        message = message_of_status(printable(err_msg), case, tells)
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )
         return judged(
-            explained_as(error, known.explanation, known.fix),
+            explained_as(error, tells.explanation, tells.fix, rule=tells.rule),
             Attempt(
                 phase="complete",
                 status=response.status_code,
                 should_retry=should_retry(response.headers),
                 retry_after=wished,
-                engine_is_dead=is_engine_dead(response.status_code, said),
-                lacks_model=is_model_missing(response.status_code, said),
+                engine_is_dead=is_engine_dead(response.status_code, case.said),
+                lacks_model=is_model_missing(response.status_code, case.said),
             ),
         )
 

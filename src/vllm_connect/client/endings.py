@@ -19,7 +19,6 @@ from vllm_connect.errors import (
     DeadlineExceeded,
     Partial,
     ServerUnreachable,
-    explained_as,
 )
 from vllm_connect.explain import printable
 from vllm_connect.facts import is_engine_dead, is_model_missing
@@ -68,14 +67,9 @@ def incomplete(  # noqa: PLR0917 - all of it is what the error says
     body: object | None = None,
 ) -> AnswerIncomplete:
     """Return the error for an answer that began and did not end right; `body` is the server's own error."""
-    came = sum(len(choice.text) + len(choice.reasoning) for choice in partial.choices.values())
     after = f" after {tries} tries" if tries > 1 else ""
-    explanation = f"The answer of {server} is not complete{after}: {reason}."
-    fix = (
-        f"What came of it is in the error's `partial` ({came:,} characters); ask again, or go on from there."
-    )
     error = AnswerIncomplete(
-        f"{explanation} {fix}",
+        f"The answer of {server} is not complete{after}: {reason}.",
         request=request,
         server=server,
         reason=reason,
@@ -84,7 +78,9 @@ def incomplete(  # noqa: PLR0917 - all of it is what the error says
         body=body,
         attempts=tries,
     )
-    return judged(error.explained(explanation, fix), attempt)
+    if body is not None and attempt.status is not None:
+        error.status_code = attempt.status
+    return judged(error, attempt)
 
 
 # What an error says of how a stream broke; all others were lost.
@@ -126,18 +122,15 @@ def attempt_of_error(error: ErrorInAnswer) -> Attempt:
     )
 
 
-def told_within(error: ErrorInAnswer, request: httpx2.Request, server: str) -> openai.APIError:
+def told_within(error: ErrorInAnswer, request: httpx2.Request) -> openai.APIError:
     """Return the SDK's error for one that a server put where an answer was due, as the SDK tells those of streams.
 
     It has the status that the server gives it (`status_code`), which the SDK's own lacks.
     """
-    said = error_text(error.error)
-    told = openai.APIError(said, request=request, body=error.error)
+    told = openai.APIError(error_text(error.error), request=request, body=error.error)
     if error.status is not None:
         told.status_code = error.status  # type: ignore[attr-defined]
-    return judged(
-        explained_as(told, f"{server} failed within its answer: {said}", ""), attempt_of_error(error)
-    )
+    return judged(told, attempt_of_error(error))
 
 
 def masked(error: ErrorInAnswer, key: Key | None) -> ErrorInAnswer:

@@ -164,13 +164,18 @@ class View:
 
     def error_within(self, error: ErrorInAnswer) -> openai.APIError:
         error = self.masked(error)
-        return told_within(error, self.response.request, self.server)
+        told = told_within(error, self.response.request)
+        self.client._explained(told)
+        return told
 
     def incomplete(
         self, reason: str, attempt: Attempt, partial: Partial, body: object | None = None
     ) -> AnswerIncomplete:
         tries = self.response.extensions.get("vllm_connect_tries", 1)
-        return incomplete(reason, attempt, partial, self.response.request, self.server, tries, body)
+        request = self.response.request
+        error = incomplete(reason, attempt, partial, request, self.server, tries, body)
+        self.client._explained(error)
+        return error
 
 
 def _content(message: Any) -> bytes | None:

@@ -23,7 +23,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
 from vllm_connect.client.acquaintance import aaccepts, accepts
-from vllm_connect.client.endings import NO_END_MARK, broken, flag, note_late_error, unfinished
+from vllm_connect.client.endings import NO_END_MARK, broken, error_text, flag, note_late_error, unfinished
 from vllm_connect.client.oddities import EVENTS
 from vllm_connect.client.received import Received, counts
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, parsed
@@ -348,6 +348,7 @@ class _Reading:
             return view.invalid(str(error), self._partial, delivered=account.delivered)
         if isinstance(error, openai.APIError) and hasattr(error, "explained"):
             attempt = account.attempt(view.asked, has_end_mark=False)
+            view.client._explained(error)
             return broken(error, attempt, self._partial, view.incomplete)
         if isinstance(error, ValueError | RecursionError):
             return view.invalid(_what_is_wrong(error), self._partial, delivered=account.delivered)
@@ -366,7 +367,9 @@ class _Reading:
         if not account.delivered:
             return told
         attempt = account.attempt(view.asked, has_end_mark=False, status=error.status, reading="error")
-        return view.incomplete(f"the server failed ({told})", attempt, self._partial, told.body)
+        return view.incomplete(
+            f"the server failed ({error_text(told.body)})", attempt, self._partial, told.body
+        )
 
 
 def _what_is_wrong(error: Exception) -> str:

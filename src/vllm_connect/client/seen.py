@@ -30,7 +30,7 @@ from vllm_connect.dispatch.replica_set import WELL
 from vllm_connect.dispatch.sdk_sender import redirect_refused
 from vllm_connect.dispatch.wire_sender import Sent, asend, send
 from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial
-from vllm_connect.explain import shape_told
+from vllm_connect.explain import shape_text
 from vllm_connect.outcome import Attempt, judge, judged
 from vllm_connect.outcome.completeness import reason_of
 
@@ -163,7 +163,9 @@ class Seen:
             response = self.client._client.http.Response(error.status, content=body, request=self.request())
             as_plain: openai.APIError = self.client._make_status_error_from_response(response)
             return as_plain
-        return told_within(error, self.request(), self.server)
+        told = told_within(error, self.request())
+        self.client._explained(told)
+        return told
 
     def invalid(
         self, reason: str, *, partial: Partial | None = None, delivered: bool = False
@@ -172,8 +174,9 @@ class Seen:
         settings = self.client._settings_at(self.server)
         response = self.response()
         path, kind = response.request.url.path, response.headers.get("content-type", "")
-        told = shape_told(path, kind, settings, reason=reason)
-        error = InvalidAnswer(str(told), response=response, server=self.server).explained(*told)
+        text = shape_text(settings.endpoint.place, path, kind, reason)
+        error = InvalidAnswer(text, response=response, server=self.server)
+        self.client._explained(error)
         error.partial = partial
         return judged(
             error,
@@ -185,9 +188,11 @@ class Seen:
     ) -> AnswerIncomplete:
         """Return the error for an answer that began and did not end right; `body` is the server's own error."""
         assert self.sent is not None
-        return incomplete(
+        error = incomplete(
             reason, attempt, partial, self.request(), self.server, self.prepared.call.tries, body
         )
+        self.client._explained(error)
+        return error
 
     def lacking(self, answer: Any) -> Exception | None:
         """Return the error for a plain answer that is less than was asked for, None where it is whole."""

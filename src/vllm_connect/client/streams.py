@@ -14,7 +14,7 @@ import openai
 from openai.types.chat import ChatCompletionChunk
 
 from vllm_connect.client.acquaintance import aaccepts, accepts
-from vllm_connect.client.endings import NO_END_MARK, flag, note_late_error, unfinished
+from vllm_connect.client.endings import NO_END_MARK, error_text, flag, note_late_error, unfinished
 from vllm_connect.client.received import Received, counts, text_of
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer
 from vllm_connect.client.resuming import Resumed, aresumed, resumed
@@ -154,7 +154,9 @@ class _LaneStream:
         if not self._delivered:
             return told
         attempt = self._attempt(has_end_mark=False, status=error.status, reading="error")
-        return self._seen.incomplete(f"the server failed ({told})", attempt, self._partial, body=told.body)
+        return self._seen.incomplete(
+            f"the server failed ({error_text(told.body)})", attempt, self._partial, body=told.body
+        )
 
     def _broken(self, error: Exception, before: BaseException | None) -> Exception:
         """Return the error for what happened to the connection."""

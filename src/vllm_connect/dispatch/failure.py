@@ -170,11 +170,10 @@ def wire_failure(
         return key_refused(error.address, request=request, origin=call.credentials.endpoint.origin)
     if isinstance(error, wire.AnswerTooLarge):
         explanation = f"The answer of {server} passed the limit `{error.limit}` of {error.most:,} and was not read further."
-        fix = f"If it is meant to be that large, set limits=Limits({error.limit}=...) to more."
         too_large = AnswerTooLarge(
             explanation, request=request, server=server, limit=error.limit, most=error.most
         )
-        return judged(too_large.explained(explanation, fix), Attempt(phase="answer", ending="too large"))
+        return judged(too_large, Attempt(phase="answer", ending="too large"))
     if isinstance(error, wire.AnswerMalformed):
         malformed = AnswerMalformed(
             f"What {server} answered cannot be used: {error}.",
@@ -214,9 +213,8 @@ def key_refused(address: str, *, request: httpx2.Request, origin: str) -> KeyRef
         f"The API key was not sent: {origin} is plain http to the public address {address}, where anyone on the way "
         "can read it."
     )
-    fix = "Use https, or set allow_insecure_key=True if the way is safe."
     refused = KeyRefused(explanation, request=request, server=origin)
-    return judged(refused.explained(explanation, fix), Attempt(phase="connect", ending="held back"))
+    return judged(refused, Attempt(phase="connect", ending="held back"))
 
 
 def deadline_exceeded(

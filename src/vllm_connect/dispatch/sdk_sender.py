@@ -123,8 +123,7 @@ class _Dispatching:
             return
         here = request.url
         raise KeyRefused(
-            f"The API key belongs to {endpoint.origin} and is not sent to {here.scheme}://{here.netloc.decode()}. "
-            "For another server make another client, or give the request its own Authorization header.",
+            f"The API key belongs to {endpoint.origin} and is not sent to {here.scheme}://{here.netloc.decode()}.",
             request=request,
             server=endpoint.origin,
         )
@@ -227,9 +226,8 @@ def redirect_refused(response: httpx2.Response, server: str) -> RedirectRefused:
         f"{server} answered with a redirect ({response.status_code}) to {target}, which is not followed: key and "
         "prompt go only to the server you named."
     )
-    fix = "If that is where your server is, set base_url to it."
     refused = RedirectRefused(explanation, response=response, server=server, target=target)
-    return judged(refused.explained(explanation, fix), Attempt(phase="complete", status=response.status_code))
+    return judged(refused, Attempt(phase="complete", status=response.status_code))
 
 
 class _SyncSender(_Dispatching):

@@ -183,8 +183,10 @@ class AnswerIncomplete(_AboutServer, openai.APIConnectionError):
 
     `reason` is the plain cause, such as "it ended without its end mark"; `partial` holds what came. `finish_reasons`
     has one item for every choice that was asked for, None for one that did not finish. `body` is the server's error
-    where one came within the answer. `attempts` counts the tries.
+    where one came within the answer; then there is `status_code`, where it names one. `attempts` counts the tries.
     """
+
+    status_code: int
 
     def __init__(
         self,

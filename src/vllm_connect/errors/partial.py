@@ -74,5 +74,10 @@ class Partial:
         return {index: choice.finish_reason for index, choice in self.choices.items()}
 
     @property
+    def characters(self) -> int:
+        """How many characters of text and reasoning came, in all choices."""
+        return sum(len(choice.text) + len(choice.reasoning) for choice in self.choices.values())
+
+    @property
     def _first(self) -> PartialChoice:
         return self.choices.get(0, _NOTHING)

@@ -1,0 +1,307 @@
+"""What is known of a failure when it is explained, and the words that rules take of it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from vllm_connect.endpoint import Endpoint, Tls
+from vllm_connect.explain.words import printable, status_text
+from vllm_connect.facts import MISSING_API, ROUTES, Route, ServedModel, Service
+from vllm_connect.settings import Settings
+from vllm_connect.wire.proxy import Proxy
+
+__all__ = ["Case", "Kind"]
+
+Kind = Literal[
+    "unreachable",  # no connection, or it was lost before an answer began
+    "malformed",  # what came is not HTTP, or breaks its rules
+    "cut",  # the answer began and did not end right
+    "too large",  # the answer passed one of the Limits
+    "timer",  # one of the timers ran out
+    "not ready",  # the server did not become ready in the time given
+    "key",  # a key was not sent
+    "redirect",  # the answer is a redirect
+    "shape",  # the answer succeeds, and is no answer
+    "within",  # an error came in the place of an answer, or of a part of it
+    "status",  # the answer is an error by its status
+    "other",  # none of these: an error of the SDK's own
+]
+
+# Names of a server are shown up to this many.
+MOST_NAMES = 5
+LONGEST_NAME = 100
+# A request with pictures is large, and none of its parameters is worth parsing it for.
+LONGEST_PARSED = 1024 * 1024
+_BY_PATH: Mapping[str, Route] = {route.path: route for route in ROUTES}
+# What a server does, in words, by the services that only such a server has.
+_DOINGS: tuple[tuple[Service, str], ...] = (
+    ("chat", "generates text"),
+    ("transcriptions", "transcribes speech"),
+    ("embeddings", "embeds"),
+    ("classify", "classifies"),
+    ("score", "scores"),
+)
+_PLURAL = frozenset({"completions", "responses", "messages", "embeddings", "transcriptions", "translations"})
+# What a server without the route of a service does not do.
+_NOT_DOING: Mapping[Service | None, str] = {
+    "chat": "generates no text",
+    "completions": "generates no text",
+    "responses": "generates no text",
+    "messages": "generates no text",
+    "transcriptions": "transcribes no speech",
+    "translations": "translates no speech",
+    "embeddings": "does not embed",
+    "classify": "does not classify",
+    "score": "does not score",
+    "rerank": "does not score",
+    "pooling": "has no pooling model",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is known of one failure.
+
+    `happened` is the error's own sentence about it, `reason` the plain cause of what broke. `body` is what an error
+    answer said, `request` the bytes of what was asked, `came` the characters of an answer that broke off. `models` and `serves` are what the server was found to serve,
+    None where it was not asked; `own_key` says that the Authorization was the caller's own; `proxy` is the one between.
+    """
+
+    kind: Kind
+    settings: Settings
+    happened: str = ""
+    reason: str = ""
+    timer: str = ""
+    limit: str = ""
+    status: int | None = None
+    body: object = None
+    content_type: str = ""
+    path: str = ""
+    request: bytes = b""
+    target: str = ""
+    came: int | None = None
+    own_key: bool = False
+    models: tuple[ServedModel, ...] | None = None
+    serves: frozenset[Service] | None = None
+    proxy: Proxy | None = None
+
+    # -- the server and its settings
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.settings.endpoint
+
+    @property
+    def server(self) -> str:
+        return str(self.endpoint)
+
+    @property
+    def place(self) -> str:
+        return self.endpoint.place
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.host
+
+    @property
+    def port(self) -> int:
+        return self.endpoint.port
+
+    @property
+    def socket(self) -> str | None:
+        return self.endpoint.socket
+
+    @property
+    def other_scheme(self) -> str:
+        """The same address with https in the place of http, or the reverse."""
+        scheme: Literal["http", "https"] = "https" if self.endpoint.scheme == "http" else "http"
+        return str(replace(self.endpoint, scheme=scheme))
+
+    @property
+    def with_v1(self) -> str:
+        return f"{self.server.rstrip('/')}/v1"
+
+    @property
+    def address_from(self) -> str:
+        """A sentence on where the address was set."""
+        origin = self.settings.origins.get("base_url", "argument")
+        named = {
+            "argument": "The address was given by argument.",
+            "default": "The address is the default; set VLLM_BASE_URL, or pass base_url.",
+        }
+        return named.get(origin, f"The address is from {origin}.")
+
+    @property
+    def tls(self) -> Tls:
+        return self.settings.tls or Tls()
+
+    @property
+    def ca(self) -> str | None:
+        return self.tls.ca
+
+    # -- the key
+
+    @property
+    def has_key(self) -> bool:
+        return self.settings.key is not None
+
+    @property
+    def key_from(self) -> str:
+        key = self.settings.key
+        return "" if key is None else self.settings.origins.get("api_key", key.place)
+
+    @property
+    def withheld(self) -> str:
+        """Which keys were found and not sent, and why."""
+        return "; ".join(f"{one.place} was not sent: {one.why}" for one in self.settings.withheld)
+
+    # -- what was asked
+
+    @cached_property
+    def asked(self) -> Mapping[str, Any]:
+        """The parameters of the request, as far as they can be read."""
+        if len(self.request) > LONGEST_PARSED:
+            return {}
+        try:
+            asked = json.loads(self.request)
+        except (ValueError, RecursionError):
+            return {}
+        return asked if isinstance(asked, dict) else {}
+
+    @property
+    def model(self) -> str:
+        named = self.asked.get("model")
+        return printable(named)[:LONGEST_NAME] if isinstance(named, str) else ""
+
+    @property
+    def route(self) -> str:
+        """The path as vLLM knows it: below the server's root."""
+        return self.path.removeprefix(self.endpoint.path.removesuffix("/v1"))
+
+    @property
+    def known_route(self) -> Route | None:
+        return _BY_PATH.get(self.route)
+
+    @property
+    def service_needs(self) -> str:
+        """The kind of request and its verb."""
+        route = self.known_route
+        service = self.route if route is None or route.service is None else route.service
+        return f"{service} need" if service in _PLURAL else f"{service} needs"
+
+    @property
+    def kind_needed(self) -> str:
+        route = self.known_route
+        return "" if route is None or route.kind is None else route.kind
+
+    @property
+    def does_not(self) -> str:
+        """What a server without this route does not do."""
+        route = self.known_route
+        return _NOT_DOING.get(route.service if route else None, f"does not have {self.route}")
+
+    @property
+    def brought_by(self) -> str:
+        """Which option or kind of model brings the route."""
+        return "" if self.known_route is None else self.known_route.brought_by
+
+    @property
+    def is_missing_api(self) -> bool:
+        return self.route.startswith(MISSING_API)
+
+    # -- what was answered
+
+    @cached_property
+    def said(self) -> str:
+        """The server's own words."""
+        return status_text(self.body)
+
+    @property
+    def page(self) -> str:
+        """A body that is no JSON, as a gateway's page."""
+        return self.body if isinstance(self.body, str) else ""
+
+    @property
+    def is_handlers(self) -> bool:
+        """Whether the answer is of a route that is there: vLLM's own words, not those of the framework or a gateway."""
+        return isinstance(self.body, dict) and ("error" in self.body or "message" in self.body)
+
+    @property
+    def is_frameworks(self) -> bool:
+        """Whether the answer is FastAPI's, as vLLM's is where it has no such route."""
+        return isinstance(self.body, dict) and "detail" in self.body
+
+    @property
+    def is_html(self) -> bool:
+        return "html" in self.content_type or self.page.lstrip()[:1] == "<"
+
+    @property
+    def param(self) -> str:
+        """The parameter that an error is about, as vLLM names it."""
+        error = self.body.get("error", self.body) if isinstance(self.body, dict) else None
+        param = error.get("param") if isinstance(error, dict) else None
+        return printable(param)[:LONGEST_NAME].removeprefix("body.") if isinstance(param, str) else ""
+
+    # -- what the server serves
+
+    @property
+    def does(self) -> str:
+        """What the server does, empty where it was not asked."""
+        doings = [doing for service, doing in _DOINGS if service in (self.serves or ())]
+        return " and ".join(doings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the server accepts, as far as it told them: in its list, or in this very error (0.32)."""
+        if self.models is not None:
+            return tuple(model.id for model in self.models)
+        told = re.search(r"Valid aliases: (.+)\.$", self.said)
+        return tuple(told[1].split(", ")) if told else ()
+
+    @property
+    def served(self) -> str:
+        return _listed(self.names)
+
+    @property
+    def has_adapters(self) -> bool:
+        return any(model.parent is not None for model in self.models or ())
+
+    @property
+    def nearest(self) -> str:
+        """The served names that are like the one that was asked for, or all where none is."""
+        return _listed(tuple(_alike(self.model, self.names)) or self.names)
+
+    @property
+    def best(self) -> str:
+        """The served name that is most like the one that was asked for."""
+        return self.nearest.partition(", ")[0]
+
+    @property
+    def room(self) -> str:
+        """How many tokens of answer fit, where a refusal of prompt and answer together tells it in tokens."""
+        found = re.search(r"context length is (\d+) tokens.*?contains (\d+) input tokens", self.said)
+        fits = int(found[1]) - int(found[2]) if found else 0
+        return f"={fits} fits" if fits > 0 else ""
+
+    @property
+    def variable(self) -> str:
+        """Where the proxy's address is from."""
+        return "" if self.proxy is None else self.proxy.variable
+
+
+def _alike(name: str, names: tuple[str, ...]) -> list[str]:
+    """Return the names that are like one, best first; a path or an owner before a name is not looked at."""
+    last = {other.rpartition("/")[2].lower(): other for other in reversed(names)}
+    return [last[near] for near in difflib.get_close_matches(name.rpartition("/")[2].lower(), last, n=3)]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = [printable(name)[:LONGEST_NAME] for name in names[:MOST_NAMES]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
