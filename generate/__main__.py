@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generate import commands, keys, outcomes, parameters, signatures, simulator
+from generate import commands, errors, keys, outcomes, parameters, signatures, simulator
 
 ROOT = Path(__file__).parent.parent
 GENERATED = {
     "docs/commands.md": commands.source,
+    "docs/errors.md": errors.source,
     "docs/keys.md": keys.source,
     "docs/outcomes.md": outcomes.source,
     "docs/parameters.md": parameters.source,

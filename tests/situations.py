@@ -153,7 +153,9 @@ def deaf_socket(ground: Ground) -> None:
     ground.given(base_url=f"unix://{path}")
 
 
-def saying_bytes(answer: bytes, *, scheme: str = "http", tls: bool = False) -> Callable[[Ground], object]:
+def saying_bytes(
+    answer: bytes, *, scheme: str = "http", tls: bool = False, client: str = ""
+) -> Callable[[Ground], object]:
     """Have whatever comes answered by these bytes, and the connection closed."""
 
     def script(connected: socket.socket) -> None:
@@ -164,7 +166,8 @@ def saying_bytes(answer: bytes, *, scheme: str = "http", tls: bool = False) -> C
         context = None
         if tls:
             context = certified(authority_of(ground), "127.0.0.1")
-            ground.given(tls=Tls(ca=str(ground.folder / "ca.pem")))
+            certificate = str(ground.folder / client) if client else None
+            ground.given(tls=Tls(ca=str(ground.folder / "ca.pem"), client_cert=certificate))
         port = ground.stack.enter_context(peer(script, tls=context)).port
         ground.at(f"{scheme}://127.0.0.1:{port}/v1")
 
@@ -192,11 +195,9 @@ def authority_of(ground: Ground) -> trustme.CA:
 def over_tls(
     *,
     ca: str = "ca.pem",
-    client: str = "",
     scheme: str = "https",
     dates: Mapping[str, dt.datetime] | None = None,
     name: str = "127.0.0.1",
-    **options: Any,
 ) -> Callable[[Ground], object]:
     """Serve over TLS, with a certificate by the private authority; trust the authority in this file."""
 
@@ -206,16 +207,10 @@ def over_tls(
         with contextlib.suppress(FileNotFoundError):
             served.unlink()
         authority.issue_cert(name, **(dates or {})).private_key_and_cert_chain_pem.write_to_path(served)  # type: ignore[arg-type]  # of datetimes
-        asks = {"ssl_ca_certs": str(ground.folder / "ca.pem")} if "ssl_cert_reqs" in options else {}
-        server = ground.server(ssl_certfile=str(served), **asks, **options)
+        server = ground.server(ssl_certfile=str(served))
         ground.at(f"{scheme}://127.0.0.1:{server.port}/v1")
         ground.names["folder"] = str(ground.folder)
-        ground.given(
-            tls=Tls(
-                ca=str(ground.folder / ca) if ca else None,
-                client_cert=str(ground.folder / client) if client else None,
-            )
-        )
+        ground.given(tls=Tls(ca=str(ground.folder / ca)) if ca else None)
 
     return make
 
@@ -359,8 +354,8 @@ SITUATIONS: dict[str, tuple[Callable[[Ground], object], tuple[Step, ...]]] = {
     "not-http": (saying_bytes(b"SSH-2.0-OpenSSH_9.6\r\n", scheme="https", tls=True), (chat,)),
     "closed-plain": (over_tls(scheme="http"), (chat,)),
     # What uvicorn does, of which vLLM is made, with a client without a certificate or with a stranger's.
-    "closed-tls": (over_tls(ssl_cert_reqs=2), (chat,)),
-    "closed-tls-certified": (over_tls(ssl_cert_reqs=2, client="stranger.pem"), (chat,)),
+    "closed-tls": (saying_bytes(b"", scheme="https", tls=True), (chat,)),
+    "closed-tls-certified": (saying_bytes(b"", scheme="https", tls=True, client="stranger.pem"), (chat,)),
     "lost": (socket_failing("close-unanswered"), (chat,)),
     "malformed": (failing("two-lengths"), (chat,)),
     "timer-connect": (failing("full-backlog", timeouts=Timeouts(connect=0.3)), (chat,)),
@@ -418,7 +413,7 @@ SITUATIONS: dict[str, tuple[Callable[[Ground], object], tuple[Step, ...]]] = {
     "prompt-and-answer-too-long": (serving(max_model_len=64, version="0.30.0"), (chat_with(max_tokens=60),)),
     "prompt-too-long-otherwise": (
         saying("The engine prompt length 70 exceeds the max_model_len 64. Please reduce prompt."),
-        (post("/responses", input="x"),),
+        (chat,),
     ),
     "answer-too-long": (serving(max_model_len=64), (chat_with(max_tokens=500),)),
     "prompt-fills-context": (

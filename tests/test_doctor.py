@@ -129,7 +129,9 @@ def refused(server: Simulator) -> SetUp:
 
 BROKEN = (
     # -- settings
-    Broken("another scheme", lambda _: SetUp(("ftp://gpu1",)), "settings", "scheme 'ftp'.*Write http://gpu1"),
+    Broken(
+        "another scheme", lambda _: SetUp(("ftp://gpu1",)), "settings", "scheme 'ftp'", "Write http://gpu1"
+    ),
     Broken("no such profile", lambda _: SetUp(("--profile", "prod")), "settings", "no profile.*prod|prod"),
     Broken(
         "a file that is not TOML",
@@ -141,7 +143,8 @@ BROKEN = (
         "a misspelt setting",
         lambda place: SetUp((), {"VLLMCONNECT_CONFIG": place.file("config.toml", 'base_ulr = "gpu1"')}),
         "settings",
-        "base_ulr.*base_url",
+        "base_ulr",
+        "base_url",
     ),
     Broken("an address twice", lambda _: SetUp(("gpu1,gpu1",)), "settings", "twice"),
     Broken(

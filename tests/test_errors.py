@@ -118,16 +118,52 @@ def test_says_what_happened(name: str, server: Simulator) -> None:
         assert error.fix in str(error)
 
 
-def test_settings_say_what_happened() -> None:
-    """An error of a setting, and of waiting, has the same."""
-    for wrong in ({"base_url": "http://gpu1:99999"}, {"api_key": "with\na line"}, {"model_aliases": 3}):
-        with pytest.raises(errors.SettingsError) as caught:
-            OpenAI(**wrong)
-        assert (caught.value.explanation, caught.value.fix) == (str(caught.value), "")
-    with OpenAI(base_url="http://127.0.0.1:9") as client, pytest.raises(errors.NotReady) as late:
-        client.wait_until_ready(0.1)
-    assert "http://127.0.0.1:9/v1 was not ready within 0.1 s" in late.value.explanation
-    assert "give more time" in late.value.fix
+@pytest.mark.parametrize(
+    ("wrong", "explanation", "fix"),
+    [
+        (
+            lambda: {"base_url": " "},
+            "base_url is empty.",
+            "Write the server's address, such as http://gpu1:8000.",
+        ),
+        (
+            lambda: {"base_url": "ws://gpu1"},
+            "base_url has the scheme 'ws'; vLLM speaks http, https and unix.",
+            "Write http://gpu1.",
+        ),
+        (
+            lambda: {"base_url": "http://me:pw@gpu1:8000"},
+            "base_url has user information (before '@').",
+            "Write http://gpu1:8000, and give the key as api_key or in VLLM_API_KEY.",
+        ),
+        (
+            lambda: {"model_aliases": 3},
+            '`model_aliases` takes a table of names, such as { "gpt-4o" = "qwen" }, not int.',
+            "",
+        ),
+        (
+            lambda: {"limits": Limits(body=0)},
+            "limits.body is 0.",
+            "It takes a whole number from 1.",
+        ),
+    ],
+)
+def test_settings_say_what_happened(wrong: Callable[[], dict[str, Any]], explanation: str, fix: str) -> None:
+    """The message of a wrong setting says what is wrong, then what to do; both are there by themselves."""
+    with pytest.raises(errors.SettingsError) as caught:
+        OpenAI(**wrong())
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.explanation, error.fix, error.rule) == (explanation, fix, "")
+
+
+def test_model_left_out_says_what_happened() -> None:
+    """Where `model` is left out of a call to a server of several, the fix names them."""
+    with Simulator(models=("one",), faults=("models-two",)) as server, OpenAI(base_url=server.url) as client:
+        with pytest.raises(ModelNotChosen) as caught:
+            client.chat.completions.create(messages=[])
+        root = server.url.removesuffix("/v1")
+    assert caught.value.explanation == f"`model` was left out and {root} serves several."
+    assert caught.value.fix == f"Name one of {', '.join(caught.value.served)}."
 
 
 def test_status_within_a_stream(server: Simulator) -> None:

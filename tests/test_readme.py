@@ -14,7 +14,14 @@ from vllm_connect import Settings
 from vllm_connect.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/outcomes.md", "docs/replicas.md", "docs/server.md", "docs/simulator.md")
+PAGES = (
+    "README.md",
+    "docs/errors.md",
+    "docs/outcomes.md",
+    "docs/replicas.md",
+    "docs/server.md",
+    "docs/simulator.md",
+)
 BLOCKS = [
     block
     for page in PAGES

@@ -135,8 +135,12 @@ def message_of_status(err_msg: str, case: Case, tells: Told) -> str:
 
 def _message(message: str, said: str, tells: Told) -> str:
     """Return a message with what is told behind it, but for an explanation that only repeats the server's words."""
-    repeats = said and said in tells.explanation
-    behind = tells.fix if repeats else f"{tells.explanation} {tells.fix}".strip()
+    ends = said.rstrip(".")
+    behind = (
+        tells.fix
+        if ends and tells.explanation.rstrip(".").endswith(ends)
+        else f"{tells.explanation} {tells.fix}".strip()
+    )
     return f"{message.rstrip('.')}. {behind}" if behind else message
 
 

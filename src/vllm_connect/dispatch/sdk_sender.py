@@ -477,8 +477,8 @@ def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:
         return
     if importlib.util.find_spec("socksio") is None:
         raise SettingsError(
-            f"{proxy.variable} names the SOCKS proxy {proxy}, which needs one more package: "
-            f"pip install '{http.__name__}[socks]'. Servers named in NO_PROXY are reached without it."
+            f"{proxy.variable} names the SOCKS proxy {proxy}, which needs one more package. "
+            f"Run pip install '{http.__name__}[socks]'; servers named in NO_PROXY are reached without it."
         )
     warnings.warn(
         f"Calls go through the SOCKS proxy {proxy} ({proxy.variable}) over the SDK's own transport: there pings reset the "

@@ -9,18 +9,42 @@ __all__ = ["Explained", "explained_as"]
 E = TypeVar("E", bound=BaseException)
 
 
-class _Message:
-    """The explanation of an error that no rule has explained: its message. An explained one has its own."""
+def _told(error: Any) -> str:
+    return getattr(error, "message", None) or str(error)
+
+
+def _parted(message: str) -> tuple[str, str]:
+    """Return what a message says is wrong, and what to do: its sentences behind the first, else its last clause."""
+    if "\n" in message:  # several at once
+        return message, ""
+    wrong, mark, fix = message.partition(". ")
+    if not mark:
+        wrong, mark, fix = message.partition("; ")
+    return (f"{wrong}.", f"{fix[0].upper()}{fix[1:]}") if fix else (message, "")
+
+
+class _Explanation:
+    """The explanation of an error that no rule has explained; an explained one has its own."""
 
     def __get__(self, error: Any, owner: type | None = None) -> str:
-        return "" if error is None else getattr(error, "message", None) or str(error)
+        return "" if error is None else _parted(_told(error))[0]
+
+
+class _Fix:
+    """The same for what to do."""
+
+    def __get__(self, error: Any, owner: type | None = None) -> str:
+        return "" if error is None else _parted(_told(error))[1]
 
 
 class Explained:
-    """What each of our errors has: all three are texts; `fix` is empty where nothing is known, `rule` without a rule."""
+    """What each of our errors has: all three are texts; `fix` is empty where nothing is known, `rule` without a rule.
 
-    explanation: str = _Message()  # type: ignore[assignment]  # a text wherever it is read from an error
-    fix: str = ""
+    The message of an error that is no call's says first what is wrong, and then what to do.
+    """
+
+    explanation: str = _Explanation()  # type: ignore[assignment]  # a text wherever it is read from an error
+    fix: str = _Fix()  # type: ignore[assignment]
     rule: str = ""
 
 

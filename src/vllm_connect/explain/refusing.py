@@ -224,7 +224,7 @@ PARAMETERS: tuple[Rule, ...] = (
     Rule(
         "no-images",
         "an image, audio or video, of a model that takes text only",
-        (said(r"(?P<name>\S+) is not a multimodal model"),),
+        (said(r"(?:^|\s)(?P<name>\S+) is not a multimodal model"),),
         "The model {name} of {place} takes text only.",
         "Leave the image (audio, video) out, or ask a model that takes it.",
     ),

@@ -126,7 +126,7 @@ class KeyringKey:
             import keyring.errors  # noqa: PLC0415
         except ImportError:
             raise KeyRejected(
-                f"{self.place} names the keyring, which needs an extra: pip install 'vllm-connect[keyring]'."
+                f"{self.place} names the keyring, which needs an extra; pip install 'vllm-connect[keyring]'."
             ) from None
         try:
             text = keyring.get_password(self.service, self.user)
