@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 import threading
 import time
@@ -11,14 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.callers import Caller
 from vllm_connect import AnswerIncomplete, AsyncOpenAI, OpenAI, ServerUnreachable
-from vllm_connect.outcome import Attempt, judge
-from vllm_connect.replicas import Group
-from vllm_connect.replicas.hedging import BURST, ENOUGH, HEDGED, Hedging
+from vllm_connect.replicas.hedging import ENOUGH
 from vllm_connect.simulator import Simulator
 
 MODEL = "qwen"
@@ -173,59 +168,6 @@ def test_a_caller_who_leaves(pair: tuple[Simulator, Simulator]) -> None:
         return sum(Pair(pair, "asyncio").asked_for(text))
 
     asyncio.run(run())
-
-
-# -- when it is late, and how often
-
-
-@given(st.integers(0, 1 << 32), st.floats(0.05, 1.5))
-@settings(max_examples=25)
-def test_what_is_late(seed: int, spread: float) -> None:
-    """Some 2% of first tokens are later than what counts as late, whatever their distribution is."""
-    chance, hedging = random.Random(seed), Hedging()
-    late = 0
-    for number in range(6_000):
-        first_token = chance.lognormvariate(-1, spread)
-        if number >= 2_000:
-            late += first_token > hedging.after
-        hedging.heard(first_token)
-    assert 0.01 < late / 4_000 < 0.035
-
-
-def test_how_often() -> None:
-    """Where every first token is late, no more than 2% of the streams are asked twice, and two besides."""
-    group = Group(("a", "b"))
-    for _ in range(ENOUGH):
-        group.hedge_after()
-        name = group.pick(0.0)
-        assert name is not None
-        group.heard(name, 0.0, 0.1)
-    hedged = 0
-    for _ in range(5_000):
-        assert group.hedge_after() < float("inf")
-        hedged += group.may_hedge("a", 1.0, None)
-    assert HEDGED * 5_000 <= hedged <= HEDGED * 5_000 + BURST
-
-
-@pytest.mark.parametrize("trouble", ["rests", "full", "other model", "excluded"])
-def test_who_is_asked_second(trouble: str) -> None:
-    """Only a replica in good standing that serves the model and takes more work gladly is asked second."""
-    group = Group(("a", "b"))
-    for _ in range(ENOUGH):
-        group.hedge_after()
-        group.pick(0.0)
-        group.heard("a", 0.0, 0.1)
-    b_fails = {
-        "rests": Attempt(phase="sent", ending="lost"),
-        "full": Attempt(phase="complete", status=503),
-        "other model": Attempt(phase="complete", status=404, lacks_model=True),
-    }
-    if trouble == "excluded":
-        group.exclude("b", "it is another", model="m")
-    else:
-        group.ended("b", 1.0, judge(b_fails[trouble]), model="m")
-    assert not group.may_hedge("a", 1.0, "m")
-    assert group.may_hedge("b", 1.0, "m")
 
 
 def wait_until(is_so: Any) -> None:

@@ -1,17 +1,20 @@
-"""What a group of replicas is made of, part by part: the budget, times, limits, spells, lots."""
+"""What a group of replicas is made of, part by part: the budget, times, hedging, limits, spells, lots."""
 
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_connect.replicas import Budget
 from vllm_connect.replicas.concurrency import Concurrency
 from vllm_connect.replicas.health import Health
+from vllm_connect.replicas.hedging import Hedging
 from vllm_connect.replicas.latency import Latency
 from vllm_connect.replicas.rendezvous import Lot
 from vllm_connect.replicas.spell import Spell
@@ -107,6 +110,60 @@ def test_the_time_to_expect() -> None:
     assert latency.expected(140.0, 0.5) == pytest.approx(0.3)
 
 
+@given(st.integers(0, 1 << 32), st.floats(0.05, 1.5))
+@settings(max_examples=25)
+def test_what_is_late(seed: int, spread: float) -> None:
+    """Some 2% of first tokens are later than what counts as late, whatever their distribution is."""
+    chance, hedging = random.Random(seed), Hedging()
+    late = 0
+    for number in range(6_000):
+        first_token = chance.lognormvariate(-1, spread)
+        if number >= 2_000:
+            late += first_token > hedging.after
+        hedging.heard(first_token)
+    assert 0.01 < late / 4_000 < 0.035
+
+
+@pytest.mark.parametrize(("longest", "guess"), [(0.5, 0.5), (0.001, 0.01)])
+def test_the_first_guess_of_what_is_late(longest: float, guess: float) -> None:
+    """No first token is late before 50 have come; the next is if it takes longer than each of them, and over 10 ms."""
+    hedging = Hedging()
+    for _ in range(49):
+        hedging.heard(longest / 2)
+        assert hedging.after == math.inf
+    hedging.heard(longest)
+    assert hedging.after == guess
+
+
+@pytest.mark.parametrize(
+    "was_later", [lambda hedging: hedging.heard(9.0), Hedging.was_late], ids=["later", "not waited for"]
+)
+def test_what_is_late_stays_where_one_in_fifty_is(was_later: Callable[[Hedging], None]) -> None:
+    """One that is later, or was not waited for, moves the guess up as far as 49 that are not move it down."""
+    hedging = Hedging()
+    for _ in range(50):
+        hedging.heard(0.5)
+    was_later(hedging)
+    assert hedging.after > 0.5
+    for _ in range(49):
+        hedging.heard(hedging.after)
+    assert hedging.after == pytest.approx(0.5)
+
+
+def test_second_requests_are_saved_up() -> None:
+    """Fifty streams bring one; there is none at first, and two are kept at most."""
+    hedging = Hedging()
+    assert not hedging.spend()
+    for _ in range(49):
+        hedging.earn()
+    assert not hedging.spend()
+    hedging.earn()
+    assert [hedging.spend(), hedging.spend()] == [True, False]
+    for _ in range(1000):
+        hedging.earn()
+    assert [hedging.spend() for _ in range(3)] == [True, True, False]
+
+
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_spells_double(chance: float) -> None:
     """Each spell in a row is twice as long, up to the longest, a quarter shorter or longer by chance."""
@@ -164,13 +221,15 @@ def test_a_limit() -> None:
 
 
 def test_the_share_of_one_that_has_come_back() -> None:
-    """It grows evenly from a tenth to all in ten seconds, and stays."""
+    """It grows evenly from a tenth to all in ten seconds, and stays, though another thread looked at the clock before."""
     health = Health()
     assert health.share(0.0) == 1.0
     health.begin_warming(100.0)
-    shares = [health.share(100.0 + passed) for passed in (0.0, 0.5, 1.0, 5.0, 9.9, 10.0, 1000.0)]
-    assert shares == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.99, 1.0, 1.0])
+    shares = [health.share(100.0 + passed) for passed in (0.0, 0.5, 1.0, 5.0, 9.9, 10.0)]
+    assert shares == pytest.approx([0.1, 0.1, 0.1, 0.5, 0.99, 1.0])
     assert health.share(101.0) == 1.0
+    health.begin_warming(200.0)
+    assert health.share(1000.0) == 1.0
 
 
 def test_lots_are_drawn_by_name_and_key() -> None:
@@ -181,7 +240,7 @@ def test_lots_are_drawn_by_name_and_key() -> None:
     won = Counter(max(weights, key=lambda name: lots[name].draw(key, weights[name])) for key in keys)
     for name, weight in weights.items():
         assert won[name] / len(keys) == pytest.approx(weight / 1.6, abs=0.03)
-    assert Lot("a").draw(b"k") == lots["a"].draw(b"k") != lots["a"].draw(b"l")
+    assert Lot("a").draw(b"k", 1.0) == lots["a"].draw(b"k", 1.0) != lots["a"].draw(b"l", 1.0)
     # Neither the border of name and key nor an odd name is an accident.
-    assert Lot("a").draw(b"bc") != Lot("ab").draw(b"c")
-    assert Lot("\ud800").draw(b"") > 0
+    assert Lot("a").draw(b"bc", 1.0) != Lot("ab").draw(b"c", 1.0)
+    assert Lot("\ud800").draw(b"", 1.0) > 0

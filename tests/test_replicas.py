@@ -61,9 +61,15 @@ def homes(group: Group, keys: list[bytes], now: float = 0.0) -> dict[bytes, str]
     return {key: home(group, key, now) for key in keys}
 
 
+def begin(group: Group, name: str, now: float, number: int = 1) -> None:
+    """Have attempts begin on this replica, whatever would have been picked."""
+    for _ in range(number):
+        assert group.pick(now, avoid=[other for other in group.names if other != name]) == name
+
+
 def attempt(group: Group, name: str, now: float, verdict: Verdict, **told: Any) -> None:
     """Have one attempt on this replica end at once, whatever would have been picked."""
-    assert group.pick(now, avoid=[other for other in group.names if other != name]) == name
+    begin(group, name, now)
     group.ended(name, now, verdict, **told)
 
 
@@ -189,6 +195,19 @@ def test_a_key_whose_ranks_are_all_full_goes_to_the_least_loaded() -> None:
     assert {home(replicas, key, avoid=[free]) for key in KEYS[:50]} == {less}
 
 
+@pytest.mark.parametrize(("in_flight", "goes_to"), [(18, "at work"), (24, "warming")])
+def test_the_least_loaded_is_so_for_its_share(in_flight: int, goes_to: str) -> None:
+    """Where all ranks are full, one more at a tenth of the share weighs as much as ten more at all of it."""
+    replicas = group(5, lambda: 0.5)
+    warming, at_work, *free = replicas.names
+    attempt(replicas, warming, 0.0, CRASH)
+    come_back(replicas, warming, 2.0)
+    begin(replicas, warming, 2.0)
+    begin(replicas, at_work, 2.0, in_flight)
+    expected = {"warming": warming, "at work": at_work}[goes_to]
+    assert {home(replicas, key, 2.0, avoid=free) for key in KEYS[:50]} == {expected}
+
+
 def test_a_replica_that_warms_up_has_a_smaller_share_of_the_load() -> None:
     """At a tenth of its share, it gets one of the calls for a key that is at home there, and the others the rest."""
     replicas = group(4, lambda: 0.5)
@@ -209,6 +228,23 @@ def test_a_call_without_a_key_goes_to_the_less_loaded_of_two() -> None:
     replicas = group(4)
     counted = Counter(pick(replicas, 0.0) for _ in range(400))
     assert max(counted.values()) - min(counted.values()) <= 4
+
+
+def test_a_call_without_a_key_goes_where_it_is_answered_first() -> None:
+    """What a replica takes to its first token counts once for the call and once for each in flight before it."""
+    replicas = group(2)
+    fast, slow = replicas.names
+    attempt(replicas, fast, 0.0, WELL, first_token=0.1)
+    attempt(replicas, slow, 0.0, WELL, first_token=0.25)
+    assert [pick(replicas, 0.0) for _ in range(4)] == [fast, fast, slow, fast]
+
+
+def test_a_replica_of_which_nothing_is_known_is_tried_by_one_call() -> None:
+    """It comes before any other while it has nothing in flight, and then counts as what is usual."""
+    replicas = group(2)
+    unknown, known = replicas.names
+    attempt(replicas, known, 0.0, WELL, first_token=0.1)
+    assert [pick(replicas, 0.0) for _ in range(2)] == [unknown, known]
 
 
 def test_any_chance_picks_a_replica() -> None:
@@ -265,6 +301,20 @@ def test_failures_that_send_to_rest(verdict: Verdict, failures: int | None) -> N
     assert rested == failures
 
 
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [((SILENT, WRONG), "serving"), ((WRONG, SILENT), "serving"), ((SILENT, WRONG, WRONG), "resting")],
+    ids=["two", "two the other way round", "three"],
+)
+def test_failures_of_several_kinds_add_up(failures: tuple[Verdict, ...], expected: str) -> None:
+    """A silence is half of what sends to rest, a wrong answer a third, whichever comes first."""
+    replicas = group(4)
+    bad = replicas.names[0]
+    for verdict in failures:
+        attempt(replicas, bad, 0.0, verdict)
+    assert states(replicas, 0.0)[bad].state == expected
+
+
 @pytest.mark.parametrize(("verdict", "failures"), [(SILENT, 1), (WRONG, 2)], ids=["silence", "wrong answers"])
 def test_failures_are_in_a_row(verdict: Verdict, failures: int) -> None:
     """A good answer, or the first token of one, makes failures before it forgotten, unless it was begun before them."""
@@ -305,6 +355,65 @@ def test_wrong_answers_to_a_few_of_the_requests() -> None:
             for _ in range(others):
                 pick(replicas, float(count), avoid=rest)
         assert states(replicas, 20.0)[bad].state == expected
+
+
+@pytest.mark.parametrize(("others", "expected"), [(3, "resting"), (4, "serving")])
+def test_half_of_what_was_begun(others: int, expected: str) -> None:
+    """Three wrong answers are too many of six calls, and not of seven; those before the first of them do not count."""
+    replicas = group(4)
+    bad = replicas.names[0]
+    begin(replicas, bad, 0.0, 20)
+    attempt(replicas, bad, 0.0, WRONG)
+    begin(replicas, bad, 0.0, others)
+    for _ in range(2):
+        attempt(replicas, bad, 0.0, WRONG)
+    assert states(replicas, 0.0)[bad].state == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "counted"),
+    [
+        (WELL, (1, 0)),
+        (UNREACHABLE, (0, 1)),
+        (CRASH, (0, 1)),
+        (OVERLOAD, (0, 1)),
+        (SILENT, (0, 1)),
+        (WRONG, (0, 1)),
+        (MISPLACED, (0, 0)),
+        (NOTHING, (0, 0)),
+    ],
+    ids=lambda value: value.blame.name if isinstance(value, Verdict) else str(value),
+)
+def test_what_is_counted(verdict: Verdict, counted: tuple[int, int]) -> None:
+    """The report has the attempts that went well, and those that ended by the fault of the replica, once each."""
+    replicas = group(4)
+    name = replicas.names[0]
+    attempt(replicas, name, 0.0, verdict, model="other")
+    state = states(replicas, 0.0)[name]
+    assert (state.served, state.failed) == counted
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [(WRONG, "serving"), (OVERLOAD, "serving"), (CRASH, "warming")]
+)
+def test_what_begins_in_the_moment_of_a_failure_is_news(verdict: Verdict, expected: str) -> None:
+    """Some clocks stand still for 15 ms: a good answer counts unless it was begun in an earlier moment."""
+    replicas = group(4)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 1.0, verdict)
+    attempt(replicas, bad, 1.1, WELL, began=1.0)
+    state = states(replicas, 1.1)[bad]
+    assert (state.state, state.failures, state.reason) == (expected, 0, "")
+
+
+def test_what_fails_that_began_in_the_moment_of_a_rest_is_news() -> None:
+    """A call of last resort that began as the rest did, and fails after it, has the replica rest for twice as long."""
+    replicas = group(4, lambda: 0.5)
+    bad = replicas.names[0]
+    attempt(replicas, bad, 1.0, CRASH)
+    begin(replicas, bad, 1.0)
+    replicas.ended(bad, 2.5, CRASH, began=1.0)
+    assert states(replicas, 2.5)[bad].rests_for == 2.0
 
 
 def test_a_resting_replica_gets_no_calls_and_says_why() -> None:
@@ -411,6 +520,26 @@ def test_one_call_at_a_time_probes_a_replica_after_its_rest() -> None:
     assert states(replicas, 3.9)[bad].state == "warming"
 
 
+@pytest.mark.parametrize("verdict", [NOTHING, MISPLACED, None], ids=["nothing", "misplaced", "abandoned"])
+def test_a_probe_that_says_nothing_of_health(verdict: Verdict | None) -> None:
+    """The next call finds out how the replica is; not before all have ended that are finding out."""
+    replicas = group(2, lambda: 0.5)
+    bad, other = replicas.names
+    attempt(replicas, bad, 0.0, CRASH)
+    begin(replicas, bad, 0.5, 2)
+
+    def end() -> None:
+        if verdict is None:
+            replicas.abandoned(bad, 1.5)
+        else:
+            replicas.ended(bad, 1.5, verdict, model="other")
+
+    end()
+    assert pick(replicas, 1.5) == other
+    end()
+    assert pick(replicas, 1.5) == bad
+
+
 def test_a_call_that_has_failed_does_not_probe() -> None:
     """A call that has tried a replica goes to one at work; only where none is left, to one that rests."""
     replicas = group(3)
@@ -503,6 +632,21 @@ def test_a_refusal_shrinks_the_limit_and_lets_others_go_first() -> None:
     for _ in range(15):
         replicas.ended(full, 0.4, WELL)
     assert full in {pick(replicas, 0.6) for _ in range(30)}
+
+
+def test_a_replica_at_its_limit_comes_after_one_below_its_own() -> None:
+    """A limit of 14 is reached with 14 in flight: the next call goes to the other, which has more."""
+    replicas = group(2, lambda: 0.5)
+    full, other = replicas.names
+    begin(replicas, full, 0.0, 20)
+    replicas.ended(full, 0.0, OVERLOAD)
+    begin(replicas, other, 0.0, 30)
+    for _ in range(5):
+        replicas.abandoned(full, 1.0)
+    assert [(state.limit, state.in_flight) for state in replicas.report(1.0)] == [(14, 14), (256, 30)]
+    assert pick(replicas, 1.0) == other
+    replicas.abandoned(full, 1.0)
+    assert pick(replicas, 1.0) == full
 
 
 def test_a_replica_that_refuses_is_passed_over_for_a_moment() -> None:
@@ -653,6 +797,16 @@ def test_a_replica_without_the_model_is_passed_over() -> None:
     assert states(replicas, 60.0)[bad].state == "serving"
 
 
+def test_how_many_models_a_replica_is_known_to_lack() -> None:
+    """Callers may ask for any names: the 64 that it said last are kept; one said again is the last."""
+    replicas = group(2)
+    bad, good = replicas.names
+    for number in (*range(65), 1, 65):
+        attempt(replicas, bad, 0.0, MISPLACED, model=f"model {number}")
+    lacking = [number for number in range(66) if not replicas.has_other(1.0, [good], model=f"model {number}")]
+    assert lacking == [1, *range(3, 66)]
+
+
 def test_an_excluded_replica_gets_no_calls_until_it_is_readmitted() -> None:
     """An exclusion holds for all calls or for those of one model, is shown, and leaves no share of rests."""
     replicas = group(3)
@@ -691,17 +845,18 @@ def test_whether_there_is_another_replica() -> None:
 # Moves.
 
 
-def kill(replicas: Group, name: str, now: float) -> int:
+def kill(replicas: Group, name: str, now: float, verdict: Verdict) -> int:
     """End all that is in flight on a replica, and count what may move free of charge."""
     in_flight = states(replicas, now)[name].in_flight
     free = 0
     for _ in range(in_flight):
-        replicas.ended(name, now, CRASH)
+        replicas.ended(name, now, verdict)
         free += replicas.may_move_free(name, now, [name])
     return free
 
 
-def test_what_was_in_flight_on_a_replica_that_dies_moves_free() -> None:
+@pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE], ids=["broken off", "cannot be reached"])
+def test_what_was_in_flight_on_a_replica_that_dies_moves_free(verdict: Verdict) -> None:
     """Killing one of several moves all of its calls without the budget, and no call more for ten seconds."""
     replicas = group(3)
     dead = replicas.names[0]
@@ -709,12 +864,23 @@ def test_what_was_in_flight_on_a_replica_that_dies_moves_free() -> None:
         pick(replicas, 0.0)
     in_flight = states(replicas, 0.0)[dead].in_flight
     assert in_flight >= 20
-    assert kill(replicas, dead, 1.0) == in_flight
-    attempt(replicas, dead, 5.0, CRASH)
+    assert kill(replicas, dead, 1.0, verdict) == in_flight
+    attempt(replicas, dead, 5.0, verdict)
     assert not replicas.may_move_free(dead, 5.0, [dead])
-    attempt(replicas, dead, 15.0, CRASH)
+    attempt(replicas, dead, 15.0, verdict)
     assert replicas.may_move_free(dead, 15.0, [dead])
     assert not replicas.may_move_free(dead, 15.0, [dead])
+
+
+@pytest.mark.parametrize(
+    "verdict", [WELL, SILENT, WRONG, MISPLACED, NOTHING], ids=lambda value: value.blame.name
+)
+def test_what_neither_breaks_down_nor_refuses_frees_nothing(verdict: Verdict) -> None:
+    """A call that leaves a replica for another reason is charged to the budget."""
+    replicas = group(2)
+    name = replicas.names[0]
+    attempt(replicas, name, 0.0, verdict, model="other")
+    assert not replicas.may_move_free(name, 0.0, [name])
 
 
 def test_what_a_full_queue_refuses_moves_free() -> None:
@@ -732,8 +898,8 @@ def test_what_a_full_queue_refuses_moves_free() -> None:
     for now in (5.0, 14.0):
         attempt(replicas, small, now, OVERLOAD)
         assert not replicas.may_move_free(small, now, [small])
-    attempt(replicas, small, 25.0, OVERLOAD)
-    assert replicas.may_move_free(small, 25.0, [small])
+    attempt(replicas, small, 24.0, OVERLOAD)
+    assert replicas.may_move_free(small, 24.0, [small])
 
 
 def test_one_replica_in_good_standing_is_enough_to_move_to() -> None:
@@ -774,7 +940,83 @@ def test_no_move_is_free_into_a_sick_group(verdict: Verdict) -> None:
         assert replicas.may_move_free(dead, 10.0, [tried])
 
 
+@pytest.mark.parametrize(
+    ("verdict", "is_well"),
+    [(CRASH, False), (UNREACHABLE, False), (SILENT, False), (WRONG, True), (OVERLOAD, True), (NOTHING, True)],
+    ids=lambda value: value.blame.name if isinstance(value, Verdict) else str(value),
+)
+def test_a_replica_that_may_not_rest_is_known_to_be_sick(verdict: Verdict, *, is_well: bool) -> None:
+    """Where half of a group rest, one more that cannot be counted on is nowhere to move to for ten seconds."""
+    replicas = group(3)
+    resting, sick, silent = replicas.names
+    attempt(replicas, resting, 0.0, CRASH)
+    attempt(replicas, sick, 0.0, verdict)
+    assert states(replicas, 0.0)[sick].state == "serving"
+    assert replicas.has_alternative(silent, 9.9) is is_well
+    assert replicas.has_alternative(silent, 10.0)
+
+
+# Late first tokens.
+
+
+def hears_first_tokens(name: str, *others: str) -> Group:
+    """A group that knows when a first token is late, and has saved up two second requests."""
+    replicas = Group((name, *others), lambda: 0.5)
+    for _ in range(100):
+        replicas.hedge_after()
+        begin(replicas, name, 0.0)
+        replicas.heard(name, 0.0, 0.1)
+        replicas.ended(name, 0.0, WELL)
+    return replicas
+
+
+def test_what_was_not_waited_for_was_late() -> None:
+    """A first token that is asked of a second replica counts as later than the guess, which grows."""
+    replicas = hears_first_tokens("a", "b")
+    before = replicas.hedge_after()
+    assert replicas.may_hedge("a", 1.0, None)
+    assert before < replicas.hedge_after() < 2 * before
+
+
+def test_how_often_a_second_replica_is_asked() -> None:
+    """Where every first token is late, no more than 2% of the streams are asked twice, and two besides."""
+    replicas = hears_first_tokens("a", "b")
+    hedged = 0
+    for _ in range(5_000):
+        replicas.hedge_after()
+        hedged += replicas.may_hedge("a", 1.0, None)
+    assert 100 <= hedged <= 102
+
+
+@pytest.mark.parametrize("trouble", ["rests", "full", "another model", "excluded", "excluded for the model"])
+def test_which_replica_is_asked_second(trouble: str) -> None:
+    """Only one in good standing that serves the model and takes more work gladly, but any such will do."""
+    replicas = hears_first_tokens("a", "b", "c")
+    replicas.exclude("c", "not yet")
+    match trouble:
+        case "excluded":
+            replicas.exclude("b", "it is another")
+        case "excluded for the model":
+            replicas.exclude("b", "its context is short", model="qwen")
+        case _:
+            verdict = {"rests": CRASH, "full": OVERLOAD, "another model": MISPLACED}[trouble]
+            attempt(replicas, "b", 1.0, verdict, model="qwen")
+    assert not replicas.may_hedge("a", 1.0, "qwen")
+    replicas.readmit("c")
+    assert replicas.may_hedge("a", 1.0, "qwen")
+
+
 # Changes while running.
+
+
+def test_new_replicas_warm_up_once_a_call_has_begun() -> None:
+    """Before the first call all are new, and each has its whole share; after it, though one alone has worked, none has."""
+    replicas = group(2)
+    replicas.update([*names(2), "new"], 0.0)
+    assert {state.state for state in replicas.report(0.0)} == {"serving"}
+    pick(replicas, 1.0)
+    replicas.update([*names(2), "new", "newer"], 1.0)
+    assert [state.state for state in replicas.report(1.0)] == ["serving", "serving", "serving", "warming"]
 
 
 def test_replicas_change_while_calls_run() -> None:
@@ -829,7 +1071,44 @@ def test_a_forked_process_begins_with_nothing_in_flight() -> None:
     replicas.forget()
     assert [state.in_flight for state in replicas.report(0.5)] == [0, 0]
     assert pick(replicas, 5.0) == bad
-    assert replicas.budget.spend(5.0)
+    replicas.update([other], 5.0)
+    replicas.forget()
+    replicas.update([bad, other], 5.0)
+    assert [state.in_flight for state in replicas.report(5.0)] == [0, 0]
+
+
+def test_a_forked_process_takes_locks_of_its_own() -> None:
+    """A thread that its parent had within the group or the budget is not there to let go of them: nobody waits for it."""
+    within, may_leave = threading.Semaphore(0), threading.Event()
+
+    def stay() -> float:
+        within.release()
+        may_leave.wait(30)
+        return 0.5
+
+    class Moment(float):
+        def __sub__(self, other: float) -> float:
+            return stay() * 0.0 + float(self) - other
+
+    replicas = Group(names(2), stay)
+
+    def run(*calls: Callable[[], object]) -> list[threading.Thread]:
+        threads = [threading.Thread(target=call, daemon=True) for call in calls]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    left_behind = run(lambda: replicas.pick(0.0), lambda: replicas.budget.spend(Moment(0.0)))
+    assert all(within.acquire(timeout=10) for _ in left_behind)
+    replicas.forget()
+    of_the_child = run(lambda: replicas.pick(1.0, key=b"k"), lambda: replicas.budget.spend(1.0))
+    for thread in of_the_child:
+        thread.join(10)
+    waiting = [thread.is_alive() for thread in of_the_child]
+    may_leave.set()
+    for thread in left_behind:
+        thread.join(10)
+    assert waiting == [False, False]
 
 
 def test_whether_a_silent_replica_may_be_given_up() -> None:
@@ -877,27 +1156,34 @@ class Work:
                 pass
 
 
-def test_left_in_the_midst_of_a_pick() -> None:
-    """A stream that the garbage collector finds while a replica is picked is taken out of flight, and nothing hangs."""
-    names_of_two = names(2)
+def left_in_the_midst_of_a_pick(number: int) -> tuple[Group, str]:
+    """A group of two, and the name of the one that so many callers left while the other was picked."""
     dropped: list[str] = []
 
     def chance() -> float:
         # Drawn while the group is locked, as the garbage collector may run there.
-        if dropped:
+        while dropped:
             replicas.abandoned(dropped.pop(), 1.0)
         return 0.5
 
-    replicas = Group(names_of_two, chance)
-    first = replicas.pick(0.0)
-    assert first is not None
-    dropped.append(first)
+    replicas = Group(names(2), chance)
+    name = replicas.names[0]
+    begin(replicas, name, 0.0, number)
+    dropped += [name] * number
     picking = threading.Thread(target=replicas.pick, args=(1.0,), daemon=True)
     picking.start()
     picking.join(10)
     assert not picking.is_alive()
     assert not dropped
+    return replicas, name
+
+
+def test_left_in_the_midst_of_a_pick() -> None:
+    """Streams that the garbage collector finds while a replica is picked are taken out of flight, and nothing hangs."""
+    replicas, _ = left_in_the_midst_of_a_pick(1)
     assert sum(state.in_flight for state in replicas.report(1.0)) == 1
+    replicas, left = left_in_the_midst_of_a_pick(3)
+    assert pick(replicas, 1.0) == left
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 100)), max_size=80))

@@ -226,7 +226,6 @@ class Group:
         """Leave what is in flight to the process that this one was forked from, another thread of which may hold the lock."""
         self._lock = threading.Lock()
         self.budget.forget()
-        self._left.clear()
         self._removed.clear()
         for replica in self._replicas.values():
             replica.in_flight = 0

@@ -14,8 +14,8 @@ __all__ = ["GOOD_STANDING", "Health"]
 # What one failure weighs; a replica rests when failures in a row weigh this much together.
 TOO_MUCH: Final = 6
 WEIGHTS: Final[Mapping[Blame, int]] = {
-    Blame.UNREACHABLE: 6,
-    Blame.CRASH: 6,
+    Blame.UNREACHABLE: TOO_MUCH,
+    Blame.CRASH: TOO_MUCH,
     Blame.SILENT: 3,
     Blame.WRONG: 2,
 }
@@ -133,7 +133,7 @@ class Health:
             if began < self._rest.since:
                 return
             self.is_resting = False
-            self._probes = 0
+            self.forget_probes()
             self.begin_warming(now)
         # Without a reason there is nothing to forget; nearly all answers come this way.
         if self.reason:
@@ -205,7 +205,6 @@ class Health:
             self._rest.forget()
         self._rest.begin(now, chance, longest)
         self.is_resting = True
-        self._is_warming = False
 
     def _pause_for_a_moment(self, now: float, chance: Callable[[], float]) -> None:
         # The refusals of one moment are one.

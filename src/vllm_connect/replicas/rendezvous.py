@@ -23,7 +23,7 @@ class Lot:
     def __init__(self, name: str) -> None:
         self._begun = blake2b(name.encode("utf-8", "surrogatepass") + b"\0", digest_size=DRAWN_BYTES)
 
-    def draw(self, key: bytes, weight: float = 1.0) -> float:
+    def draw(self, key: bytes, weight: float) -> float:
         """Return the number it draws for a key.
 
         It is the highest in proportion to the weight, and a change of the weight moves no key between others
