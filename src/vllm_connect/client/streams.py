@@ -51,6 +51,7 @@ class _LaneStream:
         self._client = seen.client
         self._cast_to = seen.prepared.answer.kind
         self._reads = 0
+        self._is_left = False
         self.resumed = 0
         self._take(seen.sent)
 
@@ -173,6 +174,7 @@ class _LaneStream:
 
     def _leave(self) -> None:
         """Stop at the caller's wish, which is no error."""
+        self._is_left = True
         if not self._is_over:
             self._seen.left()
         self._stop()
@@ -262,11 +264,13 @@ class LaneStream(_LaneStream, openai.Stream[Any]):  # type: ignore[misc, overrid
             if rest is None:
                 raise error from cause
             self._go_on(rest)
-            return
-        another = self._seen.again(error)
-        if another is None:
-            raise error from cause
-        self._take(another)
+        else:
+            another = self._seen.again(error)
+            if another is None:
+                raise error from cause
+            self._take(another)
+        if self._is_left:  # meanwhile, by another thread or task
+            self._leave()
 
     def _finish(self) -> None:
         self._is_over = True
@@ -359,11 +363,13 @@ class AsyncLaneStream(_LaneStream, openai.AsyncStream[Any]):  # type: ignore[mis
             if rest is None:
                 raise error from cause
             self._go_on(rest)
-            return
-        another = await self._seen.aagain(error)
-        if another is None:
-            raise error from cause
-        self._take(another)
+        else:
+            another = await self._seen.aagain(error)
+            if another is None:
+                raise error from cause
+            self._take(another)
+        if self._is_left:  # meanwhile, by another thread or task
+            self._leave()
 
     async def _finish(self) -> None:
         self._is_over = True
