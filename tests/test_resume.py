@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.callers import Caller, every_kind
-from vllm_connect import AnswerIncomplete, OpenAI
+from tests.test_hedge import wait_until
+from vllm_connect import AnswerIncomplete, OpenAI, Timeouts
 from vllm_connect.client.resumption import Continuation, Cut, can_be_resumed, continuation
+from vllm_connect.client.server.results import Tokenization
 from vllm_connect.errors import Partial, PartialChoice
 from vllm_connect.simulator import Simulator
 
@@ -128,6 +132,57 @@ def test_a_first_call_without_a_model(caller: Caller, server: Simulator) -> None
 
 
 @both_lanes
+def test_the_name_of_a_model_is_another_one_s(caller: Caller) -> None:
+    """The model that was asked goes on, or none: where its name stands for another in its turn, the stream stays cut."""
+    aliases = {"mine": MODEL, MODEL: "other"}
+    with Simulator(models=(MODEL, "other")) as server:
+        server.faults.turn_on("cut", times=1, path=PATHS["chat"])
+        with pytest.raises(AnswerIncomplete):
+            caller.run(ask("chat", model="mine"), base_url=server.url, resume=True, model_aliases=aliases)
+        assert not bodies(server, PATHS["completion"])
+
+
+def per_byte(seconds: float) -> float:
+    """The pause between bytes by which a server takes about so long for the head of an answer."""
+    return seconds / 150
+
+
+@both_lanes
+def test_deadline(caller: Caller, server: Simulator) -> None:
+    """What is asked on the way has what is left of the call's time between it, and not each so much."""
+    with Simulator(models=(MODEL,)) as second:  # so that nothing is waited for before the rest
+        for one in (server, second):
+            one.faults.turn_on("cut", path=PATHS["chat"])
+            one.faults.turn_on("drip-head", pause=per_byte(1.5), path="/detokenize")
+        began = time.monotonic()
+        with pytest.raises(AnswerIncomplete):
+            caller.run(
+                ask("chat", timeouts=Timeouts(total=2)), base_url=[server.url, second.url], resume=True
+            )
+        assert time.monotonic() - began < 2.5
+
+
+def test_closed_meanwhile(server: Simulator) -> None:
+    """A stream that another thread closes while its rest is asked for ends, and so does the work on the rest."""
+    server.pace(token_delay=0.05)
+    server.faults.turn_on("cut", times=1, path=PATHS["chat"])
+    server.faults.turn_on("drip-head", pause=per_byte(0.3), path="/detokenize")
+    with OpenAI(base_url=server.url, resume=True) as client:
+        stream = ask("chat", max_tokens=200)(client)
+
+        def close() -> None:
+            wait_until(lambda: bodies(server, "/detokenize"))
+            stream.close()
+
+        closing = threading.Thread(target=close)
+        closing.start()
+        chunks = list(stream)
+        closing.join()
+        assert not [chunk for chunk in chunks if getattr(chunk, "resumed", False)]
+        wait_until(lambda: server.aborted == len(bodies(server, PATHS["completion"])))
+
+
+@both_lanes
 def test_a_stream_that_is_cut_twice(caller: Caller, server: Simulator) -> None:
     """A rest that is cut is gone on with in its turn, as often as a call may be tried again; then the error has it all."""
     server.faults.turn_on("cut", after_events=3, times=1, path=PATHS["chat"])
@@ -199,6 +254,8 @@ PICTURE: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": 
         ({"bad_words": ["a"]}, False),
         ({"use_beam_search": True}, False),
         ({"messages": PICTURE}, False),
+        ({"max_tokens": "9"}, False),
+        ({"min_tokens": "3"}, False),
         ({"not_known": 1}, False),
     ],
 )
@@ -233,13 +290,14 @@ def whole_characters(data: bytes) -> str:
     raise AssertionError("b'' is a text")
 
 
-def followed(cut: Cut, asked: Any) -> Continuation | None:
-    flow = continuation("chat", asked, cut, 1.0)
+def followed(cut: Cut, asked: Any, route: Any = "chat") -> Continuation | None:
+    flow = continuation(route, asked, cut, lambda: 1.0)
     question = next(flow)
     try:
         while True:
             assert question.body is not None
-            question = flow.send(decoded(question.body["tokens"]))
+            told = decoded(question.body["tokens"]) if question.path == "/detokenize" else ROOM
+            question = flow.send(told)
     except StopIteration as end:
         result: Continuation | None = end.value
         return result
@@ -251,10 +309,11 @@ def test_where_it_goes_on(text: str, data: Any) -> None:
     whole = text.encode("utf-8", "replace")
     came = whole[: data.draw(st.integers(1, len(whole)))]
     sent = whole_characters(came)
-    # A server may hold some of it back.
+    # What came with the word that it is broken off is not given to the caller.
     has = sent[: data.draw(st.integers(0, len(sent)))]
     rest = followed(
-        Cut(tuple(b"prompt"), tuple(came), has), {**CHAT, "max_tokens": len(whole) + 1, "min_tokens": 3}
+        Cut(tuple(b"prompt"), tuple(came), has, sent.removeprefix(has)),
+        {**CHAT, "max_tokens": len(whole) + 1, "min_tokens": 3},
     )
     if rest is None:
         assert not sent  # nothing but a part of a character came
@@ -267,10 +326,52 @@ def test_where_it_goes_on(text: str, data: Any) -> None:
     assert rest.body["min_tokens"] == max(0, 3 - len(kept))
 
 
-@pytest.mark.parametrize("cut", [Cut((1,), tuple(b"abc"), "abd"), Cut((1,), tuple(b"abc"), "abcd")])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        Cut((1,), tuple(b"abc"), "abd"),
+        Cut((1,), tuple(b"abc"), "abcd"),
+        Cut((1,), tuple(b"<think>"), ""),  # a mark that a parser takes out, before the thoughts
+        Cut((1,), tuple(b"a</s>"), "a"),
+        Cut((1,), (*b"a", *b"\xff" * 9), "a"),  # which ends by no part of one character
+    ],
+)
 def test_ids_that_are_not_the_text(cut: Cut) -> None:
-    """Where the ids do not say what the caller has, nothing is asked."""
-    assert followed(cut, {**CHAT, "max_tokens": 9}) is None
+    """Where the ids do not say just what the caller has, nothing is asked: what a server hid stays hidden."""
+    assert followed(cut, {**CHAT, "max_tokens": 99}) is None
+
+
+ROOM = Tokenization(count=1, max_model_len=100, tokens=[1])
+
+
+@pytest.mark.parametrize(
+    ("route", "limits", "left"),
+    [
+        ("completion", {}, 16 - 3),
+        ("completion", {"max_tokens": None}, 100 - 1 - 3),  # vLLM: to the end of the context
+        ("completion", {"max_completion_tokens": 50}, 16 - 3),  # which vLLM does not know there
+        ("chat", {}, 100 - 1 - 3),
+        ("chat", {"max_tokens": 9}, 9 - 3),
+        ("chat", {"max_tokens": 9, "max_completion_tokens": 8}, 8 - 3),
+        ("chat", {"max_tokens": 9, "max_completion_tokens": None}, 9 - 3),
+    ],
+)
+def test_how_much_is_left(route: Any, limits: Any, left: int) -> None:
+    """The rest may have what the limit of the request, as vLLM reads it on this route, leaves."""
+    rest = followed(Cut((1,), tuple(b"abc"), "abc"), {"model": MODEL, **limits}, route)
+    assert rest is not None
+    assert rest.body["max_tokens"] == left
+
+
+def test_a_context_of_odd_kind() -> None:
+    """A server that does not tell its context in numbers is not asked to go on to its end."""
+    flow = continuation("chat", CHAT, Cut((1,), tuple(b"abc"), "abc"), lambda: 1.0)
+    next(flow)
+    flow.send(decoded((1,)))
+    flow.send(decoded((1, *b"abc")))
+    with pytest.raises(StopIteration) as end:
+        flow.send(Tokenization.construct(count=1, max_model_len="long", tokens=[1]))
+    assert end.value.value is None
 
 
 def test_nothing_left() -> None:
@@ -291,4 +392,4 @@ def test_parts_that_are_not_gone_on_with(choice: PartialChoice) -> None:
     assert Cut.of(Partial(choices={0: choice}, prompt_token_ids=(1,)), "") is None
     assert Cut.of(
         Partial(choices={0: PartialChoice(text="ab", token_ids=(1,))}, prompt_token_ids=(1,)), "b"
-    ) == Cut((1,), (1,), "a")
+    ) == Cut((1,), (1,), "a", "b")

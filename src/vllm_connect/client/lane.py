@@ -273,6 +273,10 @@ class Lane:
         asked = _merged(body, extra or {})
         if asked.get("return_token_ids", True) is not True or not can_be_resumed(source.route, asked):
             return None
+        model = asked.get("model")
+        # The rest is asked for by the name that was sent, which must not stand for another in its turn.
+        if model is None or self._client._settings.model_aliases.get(model, model) != model:
+            return None
         kept = {name: options[name] for name in OPTIONS & options.keys() if name != "extra_body"}
         if kept.get("extra_headers") == RAW:
             del kept["extra_headers"]

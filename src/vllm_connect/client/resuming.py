@@ -22,8 +22,9 @@ __all__ = ["Resumed", "aresumed", "resumed"]
 
 log = logging.getLogger("vllm_connect")
 
-# What a server is asked on the way it answers in moments, or the stream stays cut.
+# What a server is asked on the way it answers in moments, or the stream stays cut; where no time is left, at once.
 QUESTION_SECONDS = 10.0
+AT_ONCE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,10 @@ def _wait(seen: Seen, error: Exception) -> float | None:
 def _questions(seen: Seen, cut: Cut) -> Generator[Any, Any, Continuation | None]:
     resumable, call = seen.prepared.resumable, seen.prepared.call
     assert resumable is not None
-    seconds = min(QUESTION_SECONDS, call.remaining(seen.client._clock()))
+
+    def seconds() -> float:
+        return min(QUESTION_SECONDS, max(AT_ONCE, call.remaining(seen.client._clock())))
+
     return continuation(resumable.route, resumable.asked, cut, seconds)
 
 

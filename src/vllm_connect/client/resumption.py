@@ -6,8 +6,8 @@ only for requests whose further tokens depend on the tokens so far and on nothin
 request stands in a table here, or the stream is not gone on with. Never with tools, structured output, reasoning, log
 probabilities, stop strings (one may lie across the cut), penalties of the output alone, or a seed.
 
-The ids must be the text: the server itself is asked what they stand for, and where that does not begin with what the
-caller has, as with parsers that change the text, the stream stays cut.
+The ids must be the text: the server itself is asked what they stand for, and where that is not what the caller has, as
+with parsers that change the text or hide some of it, the stream stays cut.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ INCOMPLETE = "\ufffd"
 # The tokens of a completion that names no limit.
 COMPLETION_TOKENS = 16
 # The names of the limit of tokens, in the order in which vLLM takes them.
-LIMITS = ("max_completion_tokens", "max_tokens")
+LIMITS: Mapping[Route, tuple[str, ...]] = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completion": ("max_tokens",),
+}
+# Tokens that the bytes of one character may come in, but for the one that completes it.
+MOST_INCOMPLETE = 3
 
 
 def _anything(_: object) -> bool:
@@ -54,6 +59,10 @@ def _zero(value: object) -> bool:
 
 def _one(value: object) -> bool:
     return value is None or value == 1
+
+
+def _count(value: object) -> bool:
+    return value is None or type(value) is int
 
 
 def _texts_alone(messages: object) -> bool:
@@ -94,8 +103,6 @@ _SPENT: Mapping[str, Callable[[object], bool]] = {
                 "return_token_ids",
                 "return_tokens_as_token_ids",
                 "request_id",
-                *LIMITS,
-                "min_tokens",
             ),
             *(
                 "add_special_tokens",
@@ -107,6 +114,7 @@ _SPENT: Mapping[str, Callable[[object], bool]] = {
         ),
         _anything,
     ),
+    **dict.fromkeys((*LIMITS["chat"], "min_tokens"), _count),
     **dict.fromkeys(("n", "best_of"), _one),
     **dict.fromkeys(("presence_penalty", "frequency_penalty", "top_logprobs"), _zero),
     **dict.fromkeys(("logprobs", "echo", "use_beam_search"), _off),
@@ -136,11 +144,12 @@ def can_be_resumed(route: Route, asked: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a stream was cut: the ids of its prompt and of what came, and the text that its caller has of it."""
+    """Where a stream was cut: the ids of its prompt and of what came, the text that its caller has, what it was not given."""
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
     text: str
+    unseen: str = ""
 
     @classmethod
     def of(cls, partial: Partial, unseen: str) -> Cut | None:
@@ -150,7 +159,7 @@ class Cut:
             return None
         if choice.reasoning or choice.tool_calls or not choice.token_ids or not partial.prompt_token_ids:
             return None
-        return cls(partial.prompt_token_ids, choice.token_ids, choice.text.removesuffix(unseen))
+        return cls(partial.prompt_token_ids, choice.token_ids, choice.text.removesuffix(unseen), unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,40 +172,42 @@ class Continuation:
 
 
 def continuation(
-    route: Route, asked: Mapping[str, Any], cut: Cut, seconds: float
+    route: Route, asked: Mapping[str, Any], cut: Cut, seconds: Callable[[], float]
 ) -> Generator[Question[Any], Any, Continuation | None]:
     """Yield what must be asked of a server; return what to ask for the rest, None where it cannot be told.
 
-    `asked` is the request of the stream, `seconds` the time for each question.
+    `asked` is the request of the stream, `seconds` gives the time for the next question.
     """
     model = asked["model"]
-    before = yield detokenize(cut.prompt, model=model, timeout=seconds)
+    before = yield detokenize(cut.prompt, model=model, timeout=seconds())
+    # No more than this: what a server does not show of its tokens, as a mark that thinking begins, is not to be shown.
+    came = before + cut.text + cut.unseen
     tokens = cut.tokens
-    while True:
-        whole = yield detokenize((*cut.prompt, *tokens), model=model, timeout=seconds)
-        if not whole.startswith(before):
-            return None
-        text = whole.removeprefix(before)
-        if text == cut.text or not text.endswith(INCOMPLETE):
+    for _ in range(MOST_INCOMPLETE + 1):
+        whole = yield detokenize((*cut.prompt, *tokens), model=model, timeout=seconds())
+        if whole == came:
             break
         # A character of several tokens that was cut within itself is generated anew.
         tokens = tokens[:-1]
-        if not tokens:
+        if not tokens or not whole.endswith(INCOMPLETE):
             return None
-    if not text.startswith(cut.text):
+    else:
         return None
-    limit = next((asked[name] for name in LIMITS if asked.get(name) is not None), None)
-    if limit is None and route == "completion":
+    limit = next((asked[name] for name in LIMITS[route] if asked.get(name) is not None), None)
+    if route == "completion" and "max_tokens" not in asked:
         limit = COMPLETION_TOKENS
     if limit is None:  # to the end of the context
-        limit = (yield tokenize("a", model=model, timeout=seconds)).max_model_len - len(cut.prompt)
+        room: object = (yield tokenize("a", model=model, timeout=seconds())).max_model_len
+        if type(room) is not int:
+            return None
+        limit = room - len(cut.prompt)
     if limit <= len(tokens):
         return None
     body = {name: value for name, value in asked.items() if name in _KEPT}
     body |= {"prompt": [*cut.prompt, *tokens], "stream": True, "max_tokens": limit - len(tokens), **TOKEN_IDS}
     if asked.get("min_tokens"):
         body["min_tokens"] = max(0, asked["min_tokens"] - len(tokens))
-    return Continuation(body, tokens, text.removeprefix(cut.text))
+    return Continuation(body, tokens, cut.unseen)
 
 
 class Spliced:

@@ -185,6 +185,8 @@ def _aborted(exchange: Exchange, *, after_events: int = 3) -> Script:
     def abort(made: Content) -> Content:
         for choice in choices(exchange, made):
             choice["finish_reason"] = "abort"
+            if choice.get("token_ids"):  # what says that it is broken off brings no token
+                choice["token_ids"] = []
         return with_text(made, "")
 
     return streamed(exchange, [*first, edited_frame(rest[0], abort), Frame(DONE)])
