@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from tests.runs import SHELLS
 from tests.situations import KEY, MODEL, SITUATIONS, Ground, Step, chat, info, post, stream
 from vllm_connect import AnswerIncomplete, AsyncOpenAI, OpenAI
-from vllm_connect.explain import RULES, Case, Kind, told
+from vllm_connect.explain.case import Case, Kind
+from vllm_connect.explain.rules import RULES, told
 from vllm_connect.facts import ServedModel
 from vllm_connect.settings import merge
 from vllm_connect.simulator import Reply

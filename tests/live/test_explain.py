@@ -65,7 +65,9 @@ def failed(shell: str, *steps: Step, **options: Any) -> Any:
         else:
             with OpenAI(**options) as client:
                 for step in steps:
-                    list(step(client))
+                    answer = step(client)
+                    if hasattr(answer, "__next__"):
+                        list(answer)
     return caught.value
 
 
@@ -81,7 +83,7 @@ OF_CHAT: dict[str, Asked] = {
     "model-not-served": Asked(
         (chat(model="tiny-allias"),),
         "$root does not serve the model `tiny-allias`.",
-        "Name one that it serves: tiny-alias, tiny. model_aliases={'tiny-allias': 'tiny-alias'} maps the name in your code to "
+        "Name one that it serves: tiny-alias. model_aliases={'tiny-allias': 'tiny-alias'} maps the name in your code to "
         "it.",
     ),
     "prompt-too-long": Asked(

@@ -24,13 +24,14 @@ from vllm_connect.errors import (
     SettingsError,
     explained_as,
 )
-from vllm_connect.explain import Case, Kind, Told, told
 from vllm_connect.wire.proxy import Proxy, proxy_for, with_system_proxies
 
 if TYPE_CHECKING:
     import httpx2
 
     from vllm_connect.endpoint import Endpoint
+    from vllm_connect.explain.case import Case, Kind
+    from vllm_connect.explain.rule import Told
 
 __all__ = ["Explaining", "message_of_status"]
 
@@ -59,11 +60,11 @@ class Explaining(Spread):
             return error
         kind = next((kind for of, kind in _KINDS if isinstance(error, of)), None)
         if kind is not None:
-            explanation, fix, rule = told(self._case_of(kind, error))
+            explanation, fix, rule = self._told_of(kind, error)
             explained: BaseException = error.explained(explanation, fix, rule=rule)  # type: ignore[attr-defined]  # of ours
             return explained
         within = type(error) is openai.APIError
-        tells = told(self._case_of("within" if within else "other", error))
+        tells = self._told_of("within" if within else "other", error)
         if within:
             error.message = _message(error.message, error.message, tells)  # type: ignore[attr-defined]
             error.args = (error.message,)  # type: ignore[attr-defined]
@@ -71,6 +72,8 @@ class Explaining(Spread):
 
     def _told_of_status(self, response: httpx2.Response, body: object) -> tuple[Case, Told]:
         """Return what is known and what is to be told of an answer that is an error by its status."""
+        from vllm_connect.explain.rules import told  # noqa: PLC0415 - with the first error
+
         sent = response.request.headers.get("authorization")
         case = self._case(
             "status",
@@ -83,6 +86,12 @@ class Explaining(Spread):
             own_key=sent not in (None, KEY_GOES_HERE),
         )
         return case, told(case)
+
+    def _told_of(self, kind: Kind, error: openai.OpenAIError) -> Told:
+        """Return what is to be told of an error of this kind."""
+        from vllm_connect.explain.rules import told  # noqa: PLC0415 - with the first error
+
+        return told(self._case_of(kind, error))
 
     def _case_of(self, kind: Kind, error: Any) -> Case:
         request, response = getattr(error, "request", None), getattr(error, "response", None)
@@ -105,6 +114,8 @@ class Explaining(Spread):
         )
 
     def _case(self, kind: Kind, server: str, **known: Any) -> Case:
+        from vllm_connect.explain.case import Case  # noqa: PLC0415 - as above
+
         settings = self._settings_at(server)
         served, facts = self._replicas.survey.served.get(server), self._catalogue.dialect
         return Case(
