@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vllm_connect import answers
     from vllm_connect.client import AsyncOpenAI, OpenAI
     from vllm_connect.endpoint import Tls
     from vllm_connect.errors import (
@@ -81,10 +82,13 @@ __all__ = [  # the names above, by the module they live in
     "SettingsWarning",
     "Timeouts",
     "Tls",
+    "answers",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "answers":
+        return importlib.import_module(f"{__name__}.answers")
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -18,6 +18,7 @@ import openai
 from vllm_connect.client.arguments import is_account_of_openai, key_source
 from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.client.explaining import Explaining, message_of_status
+from vllm_connect.client.reasoning import name_all_reasoning
 from vllm_connect.client.subject import subject_of
 from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import (
@@ -489,9 +490,11 @@ class Connected(Explaining):
             form = whole_form(cast_to, response)
             if form is not None:
                 check_whole(self, form, response)
-        return super()._process_response_data(  # type: ignore[misc]  # the SDK's
+        answer = super()._process_response_data(  # type: ignore[misc]  # the SDK's
             data=data, cast_to=cast_to, response=response
         )
+        name_all_reasoning(answer)
+        return answer
 
     def _in_shape(self, answer: Any, response: httpx2.Response, cast_to: Any) -> Any:
         """Return the SDK's answer; raises what it is where it is not what was asked for."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
+from vllm_connect.client.reasoning import name_reasoning
 from vllm_connect.errors import Partial, PartialChoice, PartialToolCall
 from vllm_connect.outcome.completeness import in_order, reason_of
 from vllm_connect.outcome.judgement import FINISHED, NOT_FINISHED
@@ -31,6 +32,7 @@ class _Choice:
 
     def note_delta(self, delta: Any) -> None:
         """Take what is not the content of a delta."""
+        name_reasoning(delta)
         extra = delta.__pydantic_extra__ or {}
         said = extra.get("reasoning") or extra.get("reasoning_content")
         if said and isinstance(said, str):

@@ -29,6 +29,7 @@ from openai.types import Completion, CompletionChoice, CreateEmbeddingResponse, 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
 
+from vllm_connect.client.reasoning import name_all_reasoning, name_reasoning
 from vllm_connect.outcome.judgement import FINISHED
 
 __all__ = [
@@ -124,6 +125,7 @@ _READS_BASE64 = tuple(int(part) for part in pydantic.VERSION.split(".")[:2]) >= 
 def _settle_chat(answer: Any) -> None:
     for choice in answer.choices:
         _settle(choice)
+        name_reasoning(choice.message)
         _settle(choice.message)
 
 
@@ -237,6 +239,7 @@ CHAT = Form(
     part_types=(dict,),
     read_as=ChatCompletion,
     settle=_settle_chat,
+    finish=name_all_reasoning,
     may_lack=_may_lack_choices,
 )
 # The chunk that tells the usage has no choices.
