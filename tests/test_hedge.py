@@ -13,6 +13,7 @@ import pytest
 
 from tests.callers import Caller
 from vllm_connect import AnswerIncomplete, AsyncOpenAI, OpenAI, ServerUnreachable
+from vllm_connect.dispatch.wire_sender import send
 from vllm_connect.replicas.hedging import ENOUGH
 from vllm_connect.simulator import Simulator
 
@@ -136,6 +137,63 @@ def test_a_first_that_fails(caller: Caller, pair: tuple[Simulator, Simulator]) -
     _, _, chunks = hedged.run(lambda: goes_later(home), lambda: other.pace(first_token_delay=0.8), "late")
     assert chunks[-1].choices[0].finish_reason == "length"
     assert hedged.asked_for("late") == [1, 1]
+
+
+def test_a_first_whose_thread_is_late() -> None:
+    """What is shown of a call is of the answer that was taken, also where the other one's thread goes on after that."""
+    held, taken, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(frame: Any, event: str, _: object) -> None:
+        """Hold the first thread that has its answer in hand, where the scheduler may hold it."""
+        if event == "return" and frame.f_code is send.__code__ and not held.is_set():
+            held.set()
+            taken.wait(5)
+            threading.Timer(0.2, gone.set).start()
+
+    names_requests: Any = {"enable_request_id_headers": True}
+    with (
+        Simulator(models=(MODEL,)) as a,
+        Simulator(models=(MODEL,), **names_requests) as b,
+        OpenAI(base_url=[a.url, b.url], hedge=True, model=MODEL) as client,
+    ):
+        for number in range(ENOUGH):
+            Pair._told(client, f"warm {number}")
+        threading.setprofile(hold)
+        try:
+            stream = client.chat.completions.create(**asked("late"))
+        finally:
+            threading.setprofile(None)
+        assert held.is_set()
+        taken.set()
+        gone.wait(5)
+        is_of_b = str(stream.response.request.url).startswith(b.url)
+        assert ("x-request-id" in stream.response.headers) is is_of_b
+        stream.close()
+
+
+def test_no_more_threads(pair: tuple[Simulator, Simulator], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started, a stream is asked for as any other, and not twice."""
+    home, other = home_of(pair, Caller("blocking"))
+    hedged = Pair((home, other), "blocking")
+    of_system = threading.Thread.start
+    left = [0]
+
+    def start(thread: threading.Thread) -> None:
+        if "race" in repr(getattr(thread, "_args", ())):
+            left[0] -= 1
+            if left[0] < 0:
+                raise RuntimeError("can't start new thread")
+        of_system(thread)
+
+    def only(number: int) -> None:
+        left[0] = number
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+    _, _, none, _, one = hedged.run(
+        lambda: home.pace(first_token_delay=0.4), lambda: only(0), "without", lambda: only(1), "with one"
+    )
+    assert [chunks[-1].choices[0].finish_reason for chunks in (none, one)] == ["length", "length"]
+    assert [hedged.asked_for(text) for text in ("without", "with one")] == [[1, 0], [1, 0]]
 
 
 @both_lanes

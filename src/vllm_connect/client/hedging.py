@@ -130,6 +130,21 @@ class _Racer:
             visit.leave()
 
 
+def _is_started(racer: _Racer, told: queue.SimpleQueue[_Racer]) -> bool:
+    """Make an attempt in a thread of its own, which tells of its end; return whether there is a thread for it."""
+
+    def race() -> None:
+        racer.run()
+        told.put(racer)
+
+    running = threading.Thread(target=contextvars.copy_context().run, args=(race,), daemon=True)
+    try:
+        running.start()
+    except RuntimeError:  # no more threads, or the interpreter is about to end
+        return False
+    return True
+
+
 def sent_to_first(seen: Seen) -> Sent:
     """Make the first attempt of a stream, maybe with a second beside it; return the answer of who speaks first.
 
@@ -139,30 +154,25 @@ def sent_to_first(seen: Seen) -> Sent:
     if math.isinf(after):
         return seen.sending()
     told: queue.SimpleQueue[_Racer] = queue.SimpleQueue()
-    racers = [_Racer(seen)]
-
-    def race(racer: _Racer) -> None:
-        racer.run()
-        told.put(racer)
-
-    def start(racer: _Racer) -> None:
-        threading.Thread(target=contextvars.copy_context().run, args=(race, racer), daemon=True).start()
+    racers = [_first(seen)]
 
     try:
-        start(racers[0])
+        if not _is_started(racers[0], told):
+            return seen.sending()
         try:
             told.get(timeout=after)
         except queue.Empty:
             rival = _rival(seen)
             if rival is not None:
                 racers.append(rival)
-                start(rival)
-            if not told.get().has_spoken and rival is not None:
+                if not _is_started(rival, told):
+                    racers.pop().tell_replica()
+            if not told.get().has_spoken and len(racers) > 1:
                 told.get()
     except BaseException:
         _leave_all(racers)
         raise
-    return _settled(racers)
+    return _settled(seen, racers)
 
 
 async def asent_to_first(seen: Seen) -> Sent:
@@ -170,7 +180,7 @@ async def asent_to_first(seen: Seen) -> Sent:
     after = seen.prepared.call.replicas.group.hedge_after()
     if math.isinf(after):
         return await seen.asending()
-    racers = [_Racer(seen)]
+    racers = [_first(seen)]
     tasks = {asyncio.create_task(racers[0].arun())}
     try:
         done, waiting = await asyncio.wait(tasks, timeout=after)
@@ -189,7 +199,12 @@ async def asent_to_first(seen: Seen) -> Sent:
             task.cancel()
         _leave_all(racers)
         raise
-    return _settled(racers)
+    return _settled(seen, racers)
+
+
+def _first(seen: Seen) -> _Racer:
+    """Return the first attempt, seen by itself: where it is the slower one, its thread may end after all is settled."""
+    return _Racer(Seen(seen.client, seen.prepared))
 
 
 def _rival(seen: Seen) -> _Racer | None:
@@ -225,7 +240,7 @@ def _second(call: Call) -> Call:
     return second
 
 
-def _settled(racers: Sequence[_Racer]) -> Sent:
+def _settled(seen: Seen, racers: Sequence[_Racer]) -> Sent:
     """Have the call be that of who spoke first, or else of the first; tell and leave the other."""
     first = racers[0]
     winner = next((racer for racer in racers if racer.has_spoken), first)
@@ -236,7 +251,7 @@ def _settled(racers: Sequence[_Racer]) -> Sent:
     if winner is not first:
         call = first.call
         call.member, call.visit = winner.call.member, winner.call.visit
-        first.seen.take(winner.sent)
+    seen.take(winner.sent)
     if winner.error is not None:
         raise winner.error
     assert winner.sent is not None
