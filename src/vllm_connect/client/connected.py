@@ -62,6 +62,8 @@ MODEL_ROUTES = frozenset({"/chat/completions", "/completions", "/embeddings", "/
 # The SDK's classes of plain answers that are judged.
 JUDGED = frozenset({"ChatCompletion", "Completion", "CreateEmbeddingResponse"})
 # A server that is up answers these questions in milliseconds, a busy one in seconds.
+# The characters of the SDK's message for a status, which has the body whole: over its transport nothing bounds that.
+LONGEST_STATUS_MESSAGE = 64 * 1024
 QUESTION_SECONDS = 10.0
 # While the SDK builds headers, `api_key` shows the mask: the key is not loaded there, nor ever in its hands.
 building_headers: ContextVar[bool] = ContextVar("vllm_connect_building_headers", default=False)
@@ -519,7 +521,7 @@ class Connected(Explaining):
         case, tells = self._told_of_status(response, body)
         wished = retry_after(response.headers, self._client.conduct.wall_clock())
         tells = tells._replace(fix=f"{tells.fix} {_wish_text(wished)}".strip())
-        message = message_of_status(printable(err_msg), case, tells)
+        message = message_of_status(printable(err_msg[:LONGEST_STATUS_MESSAGE]), case, tells)
         error: openai.APIStatusError = super()._make_status_error(  # type: ignore[misc]  # the SDK's
             message, body=body, response=response
         )

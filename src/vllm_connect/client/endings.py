@@ -43,6 +43,8 @@ __all__ = [
 
 log = logging.getLogger("vllm_connect")
 
+# The characters of a server's message within an answer; an event may be far longer.
+LONGEST_MESSAGE = 64 * 1024
 NO_END_MARK = "it ended without its end mark"
 BROKEN_OFF = ("abort", "error")
 
@@ -145,7 +147,7 @@ def error_text(said: object) -> str:
     message = said.get("message") if isinstance(said, dict) else said
     if not isinstance(message, str) or not message:
         return "An error occurred during streaming"
-    return printable(message)
+    return printable(message[:LONGEST_MESSAGE])
 
 
 def flag(server: str, reasons: tuple[str | None, ...]) -> None:

@@ -22,7 +22,7 @@ def status_text(body: object) -> str:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
     if not isinstance(text, str) or text.lstrip()[:1] == "<":
         return ""
-    return printable(text)[:LONGEST_SERVER_TEXT]
+    return printable(text[:LONGEST_SERVER_TEXT])
 
 
 def printable(text: str) -> str:
@@ -32,6 +32,6 @@ def printable(text: str) -> str:
 
 def shape_text(place: str, path: str, content_type: str, reason: str) -> str:
     """Return what to say of an answer that is none of vLLM's, though its status says success."""
-    kind = printable(content_type)[:LONGEST_CONTENT_TYPE] or "no content type"
+    kind = printable(content_type[:LONGEST_CONTENT_TYPE]) or "no content type"
     lacks = f": {reason}" if reason else ""
     return f"{place} answered {path} with something that is not vLLM's ({kind}){lacks}."
