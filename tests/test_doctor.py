@@ -242,7 +242,7 @@ BROKEN = (
         ),
         "connection",
         "proxy",
-        "http_proxy",
+        "NO_PROXY",
         3,
     ),
     Broken(

@@ -258,11 +258,16 @@ class Case:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the server accepts, as far as it told them: in its list, or in this very error (0.32)."""
-        if self.models is not None:
-            return tuple(model.id for model in self.models)
+        """The names that the server accepts, as far as it told them: in this very error (0.32), or in its list before.
+
+        The list may be an old one: what was just refused is not served by now.
+        """
+        listed = [model for model in self.models or () if model.id != self.model]
         told = re.search(r"Valid aliases: (.+)\.$", self.said)
-        return tuple(told[1].split(", ")) if told else ()
+        if told:
+            adapters = (model.id for model in listed if model.parent is not None)
+            return (*told[1].split(", "), *adapters)
+        return tuple(model.id for model in listed)
 
     @property
     def served(self) -> str:
@@ -270,7 +275,7 @@ class Case:
 
     @property
     def has_adapters(self) -> bool:
-        return any(model.parent is not None for model in self.models or ())
+        return any(model.parent is not None for model in self.models or () if model.id != self.model)
 
     @property
     def nearest(self) -> str:
