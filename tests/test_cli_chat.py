@@ -250,7 +250,7 @@ def test_images(plain: Simulator, tmp_path: Path) -> None:
     assert address == {"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}
     assert text == {"type": "text", "text": "x"}
     assert asked.returncode == 1
-    assert "is not a multimodal model. It takes text only" in asked.stderr
+    assert "is not a multimodal model. The model sim-model of" in asked.stderr
 
 
 @pytest.mark.parametrize(
