@@ -109,7 +109,7 @@ def test_image(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "dot.gif").write_bytes(b"GIF89a")
     shown = run("chat", "-q", "What is this?", "--image", f"{tmp_path}/dot.gif", **environ)
     assert shown.returncode == 1
-    assert "is not a multimodal model. It takes text only" in shown.stderr
+    assert "is not a multimodal model. The model tiny of" in shown.stderr
 
 
 def test_embed(embed_server: Server) -> None:
