@@ -18,7 +18,10 @@ __all__ = ["gateway"]
 
 @contextmanager
 def gateway(server: str, own: Mapping[str, Reply]) -> Iterator[str]:
-    """Run a gateway before the server at this URL and yield its own; "*" stands for every path but /v1/models."""
+    """Run a gateway before the server at this URL and yield its own; "*" stands for every path but /v1/models.
+
+    "PATH stream" is its reply to what asks for a stream.
+    """
     behind = urlsplit(server)
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,7 +31,8 @@ def gateway(server: str, own: Mapping[str, Reply]) -> Iterator[str]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             path = self.path.partition("?")[0]
-            reply = own.get(path) or (None if path == "/v1/models" else own.get("*"))
+            streamed = own.get(f"{path} stream") if b'"stream":true' in body else None
+            reply = streamed or own.get(path) or (None if path == "/v1/models" else own.get("*"))
             self.send(self.passed_on(body) if reply is None else reply)
 
         def passed_on(self, body: bytes) -> Reply:

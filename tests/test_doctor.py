@@ -520,6 +520,72 @@ def test_warned(name: str, place: Place) -> None:
     assert ended.returncode == 0
 
 
+def as_json(told: Any) -> Reply:
+    return Reply(200, {"content-type": "application/json"}, json.dumps(told).encode())
+
+
+def said(message: Any, usage: Any = None) -> Reply:
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    same = {"id": "c", "object": "chat.completion", "created": 0, "model": "qwen"}
+    return as_json({**same, "choices": [choice], "usage": usage})
+
+
+def streamed(*deltas: Any) -> Reply:
+    same = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "qwen"}
+    ends = [None] * (len(deltas) - 1) + ["stop"]
+    chunks = [
+        {**same, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+        for delta, end in zip(deltas, ends, strict=True)
+    ]
+    events = [f"data: {told}\n\n" for told in (*map(json.dumps, chunks), "[DONE]")]
+    return Reply(200, {"content-type": "text/event-stream"}, "".join(events).encode())
+
+
+def embedded(vector: Any) -> Reply:
+    return as_json({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": vector}]})
+
+
+CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+BOTH = as_json({"paths": {CHAT: {}, EMBEDDINGS: {}}})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {CHAT: said({"role": "assistant", "content": "x"}, "many")},
+        {CHAT: said({"role": "assistant", "content": 5})},
+        {CHAT: said({"role": "assistant", "content": ["yes"]})},
+        {f"{CHAT} stream": streamed(None, {"content": "a"})},
+        {f"{CHAT} stream": streamed("a", {})},
+        {EMBEDDINGS: embedded(["a", "b"]), "/openapi.json": BOTH},
+        {EMBEDDINGS: embedded([[1.0]]), "/openapi.json": BOTH},
+        {"/version": as_json({"version": "0" * 5000})},
+    ],
+    ids=["usage", "number", "list", "no delta", "text", "texts", "nested", "version"],
+)
+def test_odd_answers(own: dict[str, Reply], place: Place) -> None:
+    """What a server puts where something else is due ends no examination: it goes on to its last check."""
+    ended = run("doctor", place.gateway(own), "--json")
+    assert "a bug" not in ended.stderr
+    assert json.loads(ended.stdout)["findings"][-1]["check"] == "latency"
+
+
+def test_dripping(place: Place) -> None:
+    """A server that lets the head of /health drip, each byte in time, is not waited for byte by byte."""
+    server = place.server()
+    server.faults.turn_on("drip-head", pause=0.5, path="/health")
+    ended = run("doctor", server.url, "--json")
+    found = {one["check"]: one for one in json.loads(ended.stdout)["findings"]}
+    assert found["keep-alive"]["status"] == "skipped"
+    assert (found["engine"]["status"], ended.returncode) == ("fail", 1)
+
+
+def test_many_models(place: Place) -> None:
+    """However many models a server lists, a line stays one that can be read."""
+    ended = run("doctor", place.gateway({"/v1/models": listed(*(f"m{number}" for number in range(3000)))}))
+    assert max(map(len, ended.stdout.splitlines())) < 3000
+
+
 # -- several
 
 

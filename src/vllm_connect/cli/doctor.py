@@ -23,6 +23,8 @@ PROBLEMS, UNREACHABLE = 1, 3
 WAY_THERE = frozenset({"proxy", "name", "connection", "TLS", "HTTP"})
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}
 CHECK_WIDTH = 18
+# Characters of one line.
+MOST_SHOWN = 2000
 
 
 @connecting
@@ -75,15 +77,21 @@ def _show(finding: Finding, before: list[Finding]) -> None:
     status = f"{finding.status:8}"
     if has_colour(sys.stdout):
         status = f"\x1b[{COLOURS[finding.status]}m{status}\x1b[0m"
-    write(f"{status}{finding.check:{CHECK_WIDTH}}{single_line(finding.said)}\n")
+    write(f"{status}{finding.check:{CHECK_WIDTH}}{_bounded(finding.said)}\n")
     if finding.fix:
-        write(f"{'':8}{'':{CHECK_WIDTH}}-> {single_line(finding.fix)}\n")
+        write(f"{'':8}{'':{CHECK_WIDTH}}-> {_bounded(finding.fix)}\n")
 
 
 def _show_unseen(last: list[Finding], found: list[Finding]) -> None:
     unseen = [one.check for one in found if one.server == last[0].server and "needs" in one.facts]
     if unseen:
         write(f"{'':8}not looked at: {', '.join(unseen)}\n")
+
+
+def _bounded(text: str) -> str:
+    """Return a text as one line: a server may list ten thousand models, or one of as many letters."""
+    line = single_line(text[:MOST_SHOWN])
+    return line if len(text) <= MOST_SHOWN else f"{line} ... (--json has all of it)"
 
 
 def _indented(text: str) -> str:

@@ -128,8 +128,13 @@ class Patient:
         for chunk in self.chat(stream=True):
             chunks += 1
             for choice in chunk.choices:
-                if first is None and choice.delta.model_dump(exclude_none=True, exclude={"role"}):
+                if first is None and _brings(choice.delta):
                     first = self.clock() - began
                 finish = choice.finish_reason or finish
         total = self.clock() - began
         return Stream(chunks, total if first is None else first, total, finish)
+
+
+def _brings(delta: object) -> bool:
+    """Whether a delta, which a server may have put in any shape, brings more than a role."""
+    return isinstance(delta, openai.BaseModel) and bool(delta.model_dump(exclude_none=True, exclude={"role"}))

@@ -5,8 +5,11 @@ What fails is told in the words of the client's own error, so that both say the 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,6 +47,8 @@ NOT_THERE = (
 )
 NO_ROUTE = (403, 404, 405)
 LONGEST_BODY = 1 << 20
+# Two answers of /health come in moments.
+ANSWERING_SECONDS = 5.0
 
 
 def _error_of(patient: Patient, kinds: tuple[type[Exception], ...]) -> openai.OpenAIError | None:
@@ -190,7 +195,8 @@ def keep_alive(patient: Patient) -> Told:
     """Whether a connection is kept for the next call."""
     if patient.route.needs_sdk_transport:
         return skipped("the SDK's transport keeps connections")
-    with patient.open() as opened:
+    began = patient.clock()
+    with patient.open() as opened, _at_most(ANSWERING_SECONDS, opened):
         asking = http.client.HTTPConnection(patient.endpoint.host or "localhost")
         asking.sock = opened
         target = patient.route.request_target(f"{urlsplit(patient.endpoint.root_url).path}/health")
@@ -203,12 +209,30 @@ def keep_alive(patient: Patient) -> Told:
                     break
             else:
                 return ok("a connection carries one call after another")
-        except (OSError, http.client.HTTPException):
-            pass
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError) or patient.clock() - began >= ANSWERING_SECONDS:
+                return skipped("/health gave no whole answer in time")
     return warn(
         "a connection is closed after each answer, so that every call pays for a new one",
         "Let the gateway before the server keep connections (HTTP/1.1 keep-alive).",
     )
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float, opened: socket.socket) -> Iterator[None]:
+    """End a connection after these seconds: its own timer begins anew with each byte that a server lets drip."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 WAY: Sequence[Check[Patient]] = (

@@ -126,9 +126,9 @@ def _without(patient: Patient, service: str) -> Told | None:
 def chat(patient: Patient) -> Told:
     """One plain chat."""
     answer = patient.chat()
-    choice, usage = answer.choices[0], answer.usage
-    tokens = "tokens not counted" if usage is None else f"{usage.completion_tokens} tokens"
-    return ok(f"{tokens}, finish reason {choice.finish_reason}")
+    count = getattr(answer.usage, "completion_tokens", None)
+    tokens = "tokens not counted" if count is None else f"{count} tokens"
+    return ok(f"{tokens}, finish reason {answer.choices[0].finish_reason}")
 
 
 def stream(patient: Patient) -> Told:
@@ -166,7 +166,8 @@ def embedding(patient: Patient) -> Told:
     vector = (
         patient.client.embeddings.create(model=patient.served_model, input="Say hello.").data[0].embedding
     )
-    length = math.sqrt(sum(one * one for one in vector))
+    is_numbers = all(isinstance(one, int | float) for one in vector)
+    length = math.sqrt(sum(one * one for one in vector)) if is_numbers else math.nan
     if not math.isfinite(length) or length == 0:
         return fail(
             "the vector is not made of numbers, or is zero", "Is the model an embedding model? See its card."
@@ -204,7 +205,7 @@ def structured_output(patient: Patient) -> Told:
     said = message.content
     if not said and getattr(message, "reasoning", None):
         return skipped("not decided: the short answer was all reasoning")
-    if said is not None and said.strip() == CHOICE:
+    if isinstance(said, str) and said.strip() == CHOICE:
         return ok("structured_outputs is kept to")
     return warn(
         "structured_outputs was taken and not kept to",

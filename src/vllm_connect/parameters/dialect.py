@@ -70,5 +70,5 @@ def _by_version(row: Parameter, version: str) -> bool:
 @lru_cache
 def _release(version: str) -> tuple[int, ...]:
     """Return the numbers of a version; what has none counts as the newest that the table knows."""
-    numbers = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    numbers = re.match(r"v?(\d{1,9}(?:\.\d{1,9})*)(?!\d)", version)
     return tuple(map(int, (TABLE_VERSION if numbers is None else numbers[1]).split(".")))
