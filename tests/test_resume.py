@@ -148,6 +148,30 @@ def per_byte(seconds: float) -> float:
 
 
 @both_lanes
+def test_questions_go_the_way_of_the_call(caller: Caller, server: Simulator) -> None:
+    """What is asked on the way has the headers and the query of the call, by which a gateway may route it."""
+    server.faults.turn_on("cut", times=1, path=PATHS["chat"])
+    options: Any = {"extra_headers": {"X-Tenant": "mine"}, "extra_query": {"tenant": "mine"}}
+    caller.run(ask("chat", **options), base_url=server.url, resume=True)
+    paths = [request.path for request in server.requests if (b"x-tenant", b"mine") in request.headers]
+    queries = [request.query for request in server.requests if request.path in paths]
+    assert paths == [PATHS["chat"], "/detokenize", "/detokenize", PATHS["completion"]]
+    assert queries == [{"tenant": ["mine"]}] * 4
+
+
+def test_a_client_that_is_closed(server: Simulator) -> None:
+    """A stream that its client's end cut off is an error that tells of the cut, as ever."""
+    server.pace(token_delay=0.05)
+    with OpenAI(base_url=server.url, resume=True) as client:
+        stream = ask("chat", max_tokens=50)(client)
+        for chunk in stream:
+            if getattr(chunk.choices[0], "token_ids", None):
+                break
+    with pytest.raises(AnswerIncomplete):
+        list(stream)
+
+
+@both_lanes
 def test_deadline(caller: Caller, server: Simulator) -> None:
     """What is asked on the way has what is left of the call's time between it, and not each so much."""
     with Simulator(models=(MODEL,)) as second:  # so that nothing is waited for before the rest

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import openai
@@ -14,6 +14,7 @@ import openai
 from vllm_connect.client.replies import CHAT_CHUNK, COMPLETION_CHUNK, reader
 from vllm_connect.client.resumption import Continuation, Cut, Spliced, continuation
 from vllm_connect.client.seen import Seen
+from vllm_connect.client.server.question import CallOptions, Question
 from vllm_connect.dispatch.wire_sender import Sent
 from vllm_connect.errors import Partial
 from vllm_connect.outcome import Attempt
@@ -25,6 +26,8 @@ log = logging.getLogger("vllm_connect")
 # What a server is asked on the way it answers in moments, or the stream stays cut; where no time is left, at once.
 QUESTION_SECONDS = 10.0
 AT_ONCE = 0.001
+# Options of a call that its questions have, too.
+ON_THE_WAY = ("extra_headers", "extra_query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def resumed(seen: Seen, error: Exception, partial: Partial, unseen: str) -> Resu
     time.sleep(wait)
     client = seen.client
     try:
-        continued = _driven(client, _questions(seen, cut))
+        continued = _driven(seen, _questions(seen, cut))
         rest = None if continued is None else _rest(seen, continued)
         if continued is None or rest is None:
             return None
@@ -71,7 +74,7 @@ async def aresumed(seen: Seen, error: Exception, partial: Partial, unseen: str) 
     await anyio.sleep(wait)
     client = seen.client
     try:
-        continued = await _adriven(client, _questions(seen, cut))
+        continued = await _adriven(seen, _questions(seen, cut))
         rest = None if continued is None else _rest(seen, continued)
         if continued is None or rest is None:
             return None
@@ -84,7 +87,10 @@ async def aresumed(seen: Seen, error: Exception, partial: Partial, unseen: str) 
 
 
 def _cut(seen: Seen, partial: Partial, unseen: str) -> Cut | None:
-    return None if seen.prepared.resumable is None else Cut.of(partial, unseen)
+    # What a closed client cut off it cannot go on with.
+    if seen.prepared.resumable is None or seen.client._client.is_closed:
+        return None
+    return Cut.of(partial, unseen)
 
 
 def _wait(seen: Seen, error: Exception) -> float | None:
@@ -108,24 +114,34 @@ def _questions(seen: Seen, cut: Cut) -> Generator[Any, Any, Continuation | None]
     return continuation(resumable.route, resumable.asked, cut, seconds)
 
 
-def _driven(client: Any, flow: Generator[Any, Any, Continuation | None]) -> Continuation | None:
+def _driven(seen: Seen, flow: Generator[Any, Any, Continuation | None]) -> Continuation | None:
+    server = seen.client.server
     try:
         question = next(flow)
         while True:
-            question = flow.send(client.server._answered(question))
+            question = flow.send(server._answered(_as_called(seen, question)))
     except StopIteration as end:
         continued: Continuation | None = end.value
         return continued
 
 
-async def _adriven(client: Any, flow: Generator[Any, Any, Continuation | None]) -> Continuation | None:
+async def _adriven(seen: Seen, flow: Generator[Any, Any, Continuation | None]) -> Continuation | None:
+    server = seen.client.server
     try:
         question = next(flow)
         while True:
-            question = flow.send(await client.server._answered(question))
+            question = flow.send(await server._answered(_as_called(seen, question)))
     except StopIteration as end:
         continued: Continuation | None = end.value
         return continued
+
+
+def _as_called(seen: Seen, question: Question[Any]) -> Question[Any]:
+    """Return a question with the headers and the query of the call: a gateway may go by them."""
+    resumable = seen.prepared.resumable
+    assert resumable is not None
+    options = {name: value for name, value in resumable.options.items() if name in ON_THE_WAY}
+    return replace(question, options=cast("CallOptions", {**options, **question.options}))
 
 
 def _rest(seen: Seen, continued: Continuation) -> Seen | None:
