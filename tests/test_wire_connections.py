@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,28 @@ def test_third_call_waits_for_a_place(slow: Simulator) -> None:
         streams[1].close()
     assert isinstance(caught.value, ServerUnreachable)
     assert (caught.value.attempts, len(slow.requests)) == (1, 3)
+
+
+def test_closing_a_client_ends_what_another_thread_reads(server: Simulator) -> None:
+    """A stream that is waited for ends as lost when its client is closed, at once, and so does the server's work."""
+    server.pace(token_delay=8)
+    ended: list[openai.OpenAIError] = []
+
+    def read(chunks: Any) -> None:
+        try:
+            list(chunks)
+        except openai.OpenAIError as error:
+            ended.append(error)
+
+    with OpenAI(base_url=server.url, timeouts=Timeouts(total=5)) as client:
+        chunks = stream(client)
+        next(chunks)
+        reading = threading.Thread(target=read, args=(chunks,))
+        reading.start()
+        time.sleep(0.2)  # by then it waits
+    reading.join(2)
+    assert not reading.is_alive()
+    assert [type(error) for error in ended] == [AnswerIncomplete]
 
 
 def test_third_call_waits_for_a_place_on_asyncio(slow: Simulator) -> None:

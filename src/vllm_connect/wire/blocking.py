@@ -183,6 +183,8 @@ class BlockingWire:
     def close(self) -> None:
         """Close all connections; streams that are being read end as lost."""
         self._is_closed = True
+        for connection in self._busy.copy():
+            connection.wake()
         _close_all(self._idle, self._busy)
 
     @property
