@@ -44,7 +44,7 @@ def test_adapter(caller: Caller, uds_server: Server, tmp_path: Path) -> None:
             caller.run(lambda client: client.server.load_lora_adapter("mine", folder), **given)
     finally:
         caller.run(lambda client: client.server.unload_lora_adapter("mine"), **given)
-    with pytest.raises(openai.NotFoundError, match=r"cannot be found\.?$"):
+    with pytest.raises(openai.NotFoundError, match=r"cannot be found\. .* has no LoRA adapter mine loaded"):
         caller.run(lambda client: client.server.unload_lora_adapter("mine"), **given)
     with pytest.raises(openai.NotFoundError, match="No adapter found"):
         caller.run(lambda client: client.server.load_lora_adapter("other", "/nowhere"), **given)
