@@ -122,6 +122,37 @@ def test_closing_a_client_ends_what_another_thread_reads(server: Simulator) -> N
     assert [type(error) for error in ended] == [AnswerIncomplete]
 
 
+def test_closing_a_client_ends_its_calls(server: Simulator) -> None:
+    """A call that waits for its first token when its client is closed ends, and is not asked for again."""
+    server.pace(first_token_delay=8)
+    ended: list[BaseException] = []
+
+    def ask(client: OpenAI) -> None:
+        try:
+            plain(client)
+        except openai.OpenAIError as error:
+            ended.append(error)
+
+    with OpenAI(base_url=server.url, timeouts=Timeouts(total=6)) as client:
+        asking = threading.Thread(target=ask, args=(client,))
+        asking.start()
+        time.sleep(0.2)  # by then it waits
+    asking.join(3)
+
+    async def run() -> BaseException:
+        async with AsyncOpenAI(base_url=server.url, timeouts=Timeouts(total=6)) as client:
+            asking = asyncio.create_task(plain(client))
+            await asyncio.sleep(0.2)
+        with pytest.raises(openai.OpenAIError) as caught:
+            await asyncio.wait_for(asking, 3)
+        return caught.value
+
+    ended.append(asyncio.run(run()))
+    assert [type(error) for error in ended] == [ServerUnreachable] * 2
+    assert ["was closed" in str(error) for error in ended] == [True] * 2
+    assert len(server.requests) == 2
+
+
 def test_third_call_waits_for_a_place_on_asyncio(slow: Simulator) -> None:
     """The same on asyncio, where the place goes to who waits longest."""
 

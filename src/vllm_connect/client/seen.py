@@ -29,7 +29,7 @@ from vllm_connect.dispatch.failure import wire_failure
 from vllm_connect.dispatch.replica_set import WELL
 from vllm_connect.dispatch.sdk_sender import redirect_refused
 from vllm_connect.dispatch.wire_sender import Sent, asend, send
-from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial
+from vllm_connect.errors import AnswerIncomplete, InvalidAnswer, Partial, ServerUnreachable
 from vllm_connect.explain import shape_text
 from vllm_connect.outcome import Attempt, judge, judged
 from vllm_connect.outcome.completeness import reason_of
@@ -70,6 +70,8 @@ class Seen:
         prepared = self.prepared
         call = prepared.call
         self.take(None)
+        if call.tries > 1:
+            self._end_with_client()
         wire = prepared.lane.wire_at(call)
         return send(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request, begun)
 
@@ -78,8 +80,26 @@ class Seen:
         prepared = self.prepared
         call = prepared.call
         self.take(None)
+        if call.tries > 1:
+            self._end_with_client()
         wire = prepared.lane.wire_at(call)
         return asend(wire, call, prepared.way(), prepared.body, prepared.wanted, self.request)
+
+    def _end_with_client(self) -> None:
+        """Raise where the client was closed meanwhile: what waited for an answer then is not asked for again."""
+        call = self.prepared.call
+        if self.client._client.is_closed:
+            tries = call.tries - 1
+            message = f"The client was closed while it waited for an answer of {self.server}."
+            closed = ServerUnreachable(
+                message,
+                request=self.request(),
+                server=self.server,
+                phase="connect",
+                reason="the client was closed",
+                attempts=tries,
+            )
+            raise judged(closed, Attempt(phase="connect", ending="held back"))
 
     def take(self, sent: Sent | None) -> None:
         """Have this answer in the place of an earlier one."""
