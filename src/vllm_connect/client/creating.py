@@ -47,9 +47,10 @@ async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> A
     if client._replicas.only is None and client._wants_survey():
         await client._survey(prepared.call)
     seen = Seen(client, prepared)
+    is_stream = prepared.wanted == "events"
 
     async def attempt() -> Any:
-        seen.sent = await (asent_to_first(seen) if can_be_hedged(seen) else seen.asending())
+        seen.sent = await (asent_to_first(seen) if is_stream and can_be_hedged(seen) else seen.asending())
         try:
             return _answered(seen, AsyncLaneStream)
         except AnswerIncomplete as error:
@@ -76,9 +77,10 @@ def created(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
     if client._replicas.only is None and client._wants_survey():
         client._survey(prepared.call)
     seen = Seen(client, prepared)
+    is_stream = prepared.wanted == "events"
 
     def attempt() -> Any:
-        seen.sent = sent_to_first(seen) if can_be_hedged(seen) else seen.sending()
+        seen.sent = sent_to_first(seen) if is_stream and can_be_hedged(seen) else seen.sending()
         return _answered(seen, LaneStream)
 
     try:
@@ -191,8 +193,12 @@ def _whole(seen: Seen) -> Any:
             raise lacking
     oddities = seen.client._catalogue.oddities
     due = EVENTS if exchange.has_all_events else JSON
-    oddities.note_type(seen, answer.fields.get(CONTENT_TYPE), due)
-    oddities.note_model(seen, getattr(result, "model", None), seen.prepared.body)
+    content_type = answer.fields.get(CONTENT_TYPE)
+    if (content_type, due) not in oddities.types:
+        oddities.note_type(seen, content_type, due)
+    told = getattr(result, "model", None)
+    if told != seen.prepared.model:
+        oddities.note_model(seen, told, seen.prepared.model)
     request_id = answer.fields.get(b"x-request-id")
     # Where the SDK's own assignment puts it, which costs more than reading the answer.
     result.__dict__["_request_id"] = None if request_id is None else request_id.decode("latin-1")

@@ -30,15 +30,9 @@ __all__ = ["asent_to_first", "can_be_hedged", "sent_to_first"]
 
 
 def can_be_hedged(seen: Seen) -> bool:
-    """Whether this attempt is one of a stream that may be asked of two: the first of a call to several replicas."""
+    """Whether this attempt for a stream may be one of two: the first of a call to several replicas."""
     call = seen.prepared.call
-    return (
-        seen.client._settings.hedge
-        and seen.prepared.wanted == "events"
-        and call.tries == 1
-        and call.visit is not None
-        and not call.is_pinned
-    )
+    return seen.client._settings.hedge and call.tries == 1 and call.visit is not None and not call.is_pinned
 
 
 class _Racer:

@@ -128,6 +128,7 @@ class Prepared:
     chose_model: bool
     carried: Route | None = None
     asked: int = 1
+    model: object = None
     resumable: Resumable | None = None
 
     def way(self) -> Head:
@@ -212,7 +213,7 @@ class Lane:
         stream = body.get("stream")
         extra = options.get("extra_body")
         chose_model = self._choose_model(body, extra)
-        resumable = self._resumable(source, body, extra, options)
+        resumable = self._resumable(source, body, extra, options) if stream is True else None
         if resumable is not None:
             extra = {**TOKEN_IDS, **(extra or {})}
         encoded = None if chose_model is None else _encoded(body, extra, source)
@@ -248,6 +249,7 @@ class Lane:
             chose_model is True,
             source.route if travel == "carried" else None,
             asked_items({**body, **extra} if extra else body),
+            body.get("model") if extra is None else extra.get("model", body.get("model")),
             resumable,
         )
 
@@ -268,7 +270,7 @@ class Lane:
         options: Mapping[str, Any],
     ) -> Resumable | None:
         """Return what goes on with a stream of this request, None where it is none or nothing can."""
-        if not self._client._settings.resume or source.route is None or body.get("stream") is not True:
+        if not self._client._settings.resume or source.route is None:
             return None
         asked = _merged(body, extra or {})
         if asked.get("return_token_ids", True) is not True or not can_be_resumed(source.route, asked):

@@ -31,22 +31,25 @@ class Answered(Protocol):
 
 
 class Oddities:
-    """Which kinds of answers a client and its copies have met, and what was told of them; for any number of threads."""
+    """Which kinds of answers a client and its copies have met, and what was told of them; for any number of threads.
 
-    __slots__ = ("_names", "_told", "_types")
+    `types` are pairs of a content type and what was due: who finds its own there need not ask further.
+    """
+
+    __slots__ = ("_names", "_told", "types")
 
     def __init__(self) -> None:
         # By the model that an answer names: how its name stands in the body of a request for it.
         self._names: dict[str, bytes] = {}
-        self._types: set[tuple[str | bytes | None, str]] = set()
+        self.types: set[tuple[str | bytes | None, str]] = set()
         self._told: set[tuple[str, str]] = set()
 
     def note_type(self, answered: Answered, content_type: str | bytes | None, due: str) -> None:
         """Take note of what an answer is called by its server; `due` is what it was read as."""
         kind = (content_type, due)
-        if kind in self._types or len(self._types) >= MOST_KINDS:
+        if kind in self.types or len(self.types) >= MOST_KINDS:
             return
-        self._types.add(kind)
+        self.types.add(kind)
         text = content_type.decode("latin-1") if isinstance(content_type, bytes) else content_type or ""
         media_type = text.partition(";")[0].strip().lower()
         if media_type != due and not (due == JSON and media_type.endswith("+json")):
@@ -57,7 +60,7 @@ class Oddities:
             )
             log.warning("%s %s; they are read as %s, which they are.", answered.server, called, due)
 
-    def note_model(self, answered: Answered, told: object, body: bytes) -> None:
+    def note_model_in(self, answered: Answered, told: object, body: bytes) -> None:
         """Take note of the model that an answer names; `body` is that of the request."""
         if not isinstance(told, str) or not told:
             return
@@ -67,15 +70,18 @@ class Oddities:
             if len(self._names) < MOST_KINDS:
                 self._names[told] = name
         if name not in body:
-            self._compare(answered, told, body)
+            try:
+                asked = json.loads(body).get("model")
+            except (ValueError, RecursionError, AttributeError):
+                return
+            self.note_model(answered, told, asked)
 
-    def _compare(self, answered: Answered, told: str, body: bytes) -> None:
-        try:
-            asked = json.loads(body).get("model")
-        except (ValueError, RecursionError, AttributeError):
+    def note_model(self, answered: Answered, told: object, asked: object) -> None:
+        """Take note of the model that an answer names, and of the one that was asked for."""
+        if not (isinstance(told, str) and isinstance(asked, str)) or not told or asked == told:
             return
-        pair = (str(asked), told)
-        if not isinstance(asked, str) or asked == told or pair in self._told or len(self._told) >= MOST_KINDS:
+        pair = (asked, told)
+        if pair in self._told or len(self._told) >= MOST_KINDS:
             return
         self._told.add(pair)
         client = answered.client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["name_all_reasoning", "name_reasoning"]
+__all__ = ["OLD_NAME", "name_all_reasoning", "name_reasoning"]
 
 NAME, OLD_NAME = "reasoning", "reasoning_content"
 

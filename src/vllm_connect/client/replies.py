@@ -29,7 +29,7 @@ from openai.types import Completion, CompletionChoice, CreateEmbeddingResponse, 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
 
-from vllm_connect.client.reasoning import name_all_reasoning, name_reasoning
+from vllm_connect.client.reasoning import OLD_NAME, name_all_reasoning, name_reasoning
 from vllm_connect.outcome.judgement import FINISHED
 
 __all__ = [
@@ -125,8 +125,10 @@ _READS_BASE64 = tuple(int(part) for part in pydantic.VERSION.split(".")[:2]) >= 
 def _settle_chat(answer: Any) -> None:
     for choice in answer.choices:
         _settle(choice)
-        name_reasoning(choice.message)
-        _settle(choice.message)
+        message = choice.message
+        if OLD_NAME in message.__pydantic_extra__:
+            name_reasoning(message)
+        _settle(message)
 
 
 def _settle_chunk(answer: Any) -> None:

@@ -130,7 +130,7 @@ class View:
         """Take note of what is odd about the answer, which names this model, and was read as what was due."""
         oddities = self.client._catalogue.oddities
         oddities.note_type(self, self.response.headers.get("content-type"), due)
-        oddities.note_model(self, model, _content(self.response.request) or b"")
+        oddities.note_model_in(self, model, _content(self.response.request) or b"")
 
     @property
     def asked(self) -> int:

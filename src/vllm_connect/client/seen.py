@@ -69,7 +69,7 @@ class Seen:
         """
         prepared = self.prepared
         call = prepared.call
-        self.take(None)
+        self.sent = self._request = self._response = None
         if call.tries > 1:
             self._end_with_client()
         wire = prepared.lane.wire_at(call)
@@ -79,7 +79,7 @@ class Seen:
         """Do the same for an async client."""
         prepared = self.prepared
         call = prepared.call
-        self.take(None)
+        self.sent = self._request = self._response = None
         if call.tries > 1:
             self._end_with_client()
         wire = prepared.lane.wire_at(call)

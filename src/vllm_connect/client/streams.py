@@ -94,7 +94,7 @@ class _LaneStream:
             return True
         self._seen.heard()
         oddities = self._client._catalogue.oddities
-        oddities.note_model(self._seen, getattr(chunk, "model", None), self._seen.prepared.body)
+        oddities.note_model(self._seen, getattr(chunk, "model", None), self._seen.prepared.model)
         return self._release(payload)
 
     def _release(self, payload: bytes) -> bool:
