@@ -114,13 +114,17 @@ def test_what_is_answered_is_freed_without_the_garbage_collector(
         def call() -> None:
             client.chunks() if streamed else client.call()
 
-        call()
-        gc.collect()
-        gc.disable()
-        try:
+        def left_over() -> int:
+            gc.collect()
             for _ in range(5):
                 call()
-            assert gc.collect() == 0
+            return gc.collect()
+
+        call()
+        gc.disable()
+        try:
+            # A thread of an earlier test may end meanwhile, and leave rings of its own; ours would be there each time.
+            assert min(left_over() for _ in range(3)) == 0
         finally:
             gc.enable()
 
