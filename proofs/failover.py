@@ -80,7 +80,7 @@ class Trial:
         report = self.report
         kinds = ", ".join(f"{times} {name}" for name, times in report.kinds.items())
         return (
-            f"{self.fault:13} {report.done:5} done {report.partial:3} partial {len(report.wrong):3} wrong   "
+            f"{self.fault:13} {report.done:5} done {report.partial:3} partial {len(report.wrong):3} wrong {report.otherwise:3} otherwise   "
             f"longest {report.longest:5.1f} s   idle after {self.idle:4.2f} s   {self.seconds:3.0f} s   {kinds}"
         )
 
@@ -144,7 +144,7 @@ class Proof:
             time.sleep(BEHIND)
         # On a machine that does much else, `/metrics` itself may be late to tell; work that went on would be so again.
         idle = min(itertools.islice(self._idles(other.server), TIMES))
-        return Trial(fault, Report(load.calls, self.texts), idle, time.monotonic() - began)
+        return Trial(fault, Report(load.calls, self.texts, other.server), idle, time.monotonic() - began)
 
     def _idles(self, server: Server) -> Iterator[float]:
         idle = math.inf

@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.failover import FAULTS, Load, Report, Texts, engine_apart, references
+from tests.live.failover import (
+    FAULTS,
+    Asked,
+    Load,
+    Report,
+    Texts,
+    ended,
+    engine_apart,
+    is_greedy,
+    references,
+)
 from tests.live.servers import Options, Server
+from vllm_connect import OpenAI
 
 IN_FLIGHT = 16
 BEFORE, BEHIND = 3.0, 4.0
@@ -42,7 +53,20 @@ def test_failover(fault: str, victims: dict[str, Server], chat_server: Server, t
         before = len(load.calls)
         FAULTS[fault](victim, chance, load)
         time.sleep(BEHIND)
-    report = Report(load.calls, texts)
+    report = Report(load.calls, texts, chat_server)
     assert report.wrong == []
     assert 0 < before < report.done
+    assert report.otherwise <= report.done // 10
     assert report.longest < 20
+
+
+def test_what_is_greedy(chat_server: Server) -> None:
+    """An answer that the model gives is one that it rates so, and neither another one's end nor a shorter one is."""
+    with OpenAI(base_url=chat_server.url, api_key=chat_server.options.api_key) as client:
+        one, other = (ended(client, Asked("completions", False, number)).told for number in (1, 2))
+    assert is_greedy(chat_server, one)
+    half = len(one.tokens) // 2
+    one.tokens[half:] = other.tokens[half:]
+    assert not is_greedy(chat_server, one)
+    del other.tokens[-1]
+    assert not is_greedy(chat_server, other)
