@@ -628,6 +628,15 @@ def test_one_replica_away(place: Place) -> None:
 # -- how it is shown
 
 
+def test_an_echoed_key(place: Place) -> None:
+    """A key that a server puts into its answers, as the name of a model, is not shown."""
+    url = place.gateway({"/v1/models": listed(KEY), "/version": Reply(404, {}, b"")}, api_key=KEY)
+    for more in ((), ("--json",)):
+        ended = run("doctor", *more, VLLM_BASE_URL=url, VLLM_API_KEY=KEY)
+        assert KEY not in ended.stdout + ended.stderr
+        assert "***" in ended.stdout
+
+
 def test_shown(place: Place) -> None:
     """A line per check, its fix below; nothing that a server says steers the terminal."""
     server = place.server(models=("qwen\x1b[2J",))

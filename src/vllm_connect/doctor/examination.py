@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -45,9 +47,20 @@ def examination(
             alone = client.with_options(base_url=[str(endpoint)]) if several else client
             patient = Patient(alone, written=names.get(endpoint.by_name, ""))
             patients.append(patient)
-            yield from findings(CHECKS, patient, server=str(endpoint) if several else "")
+            for finding in findings(CHECKS, patient, server=str(endpoint) if several else ""):
+                yield _masked(finding, patients)
         if len(endpoints) > 1:
-            yield _compared(patients)
+            yield _masked(_compared(patients), patients)
+
+
+def _masked(finding: Finding, patients: Sequence[Patient]) -> Finding:
+    """Return a finding without the keys that servers may echo, as in the name of a model."""
+    told = json.dumps([finding.said, finding.fix, dict(finding.facts)], ensure_ascii=False)
+    for patient in patients:
+        key = patient.client._credentials.at_hand
+        told = told if key is None else key.scrub(told)
+    said, fix, facts = json.loads(told)
+    return replace(finding, said=said, fix=fix, facts=facts)
 
 
 def _compared(patients: Sequence[Patient]) -> Finding:

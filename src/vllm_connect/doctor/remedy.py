@@ -23,7 +23,9 @@ def set_up(patients: Sequence[Patient]) -> str:
     model = first.served_model
     if len(first.facts.base_models) > 1:
         lines.append(f"export VLLM_MODEL={shlex.quote(model)}")
-    return "\n".join((*lines, "", *_code(first)))
+    text = "\n".join((*lines, "", *_code(first)))
+    key = first.client._credentials.at_hand
+    return text if key is None else key.scrub(text)  # a server may name its model so
 
 
 def _code(patient: Patient) -> Sequence[str]:
