@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +51,7 @@ class Source:
     answer: replies.Form[Any]
     method: str = "create"
     # The ways through the SDK's client that its method takes.
-    steps: tuple[str, ...] = ("post", "request")
+    steps: tuple[str, str] = ("post", "request")
     chunk: replies.Form[Any] | None = None
     # Where the caller leaves out how numbers are encoded, the SDK chooses and decodes.
     own_encoding: replies.Form[Any] | None = None
@@ -143,25 +143,25 @@ def form_of(source: Source) -> Form | None:
 
 
 SDK = str(Path(openai.__file__).parent)
-# Functions of the SDK that were seen untouched, so that a call only compares what it finds.
-_untouched: set[Callable[..., Any]] = set()
+# By resource, the functions of the SDK that were seen untouched, so that a call only compares what it finds.
+_untouched: dict[type, tuple[object, ...]] = {}
 
 
 def is_untouched(source: Source, *, is_async: bool) -> bool:
     """Whether the SDK's methods on the way of a call are its own: tracers put functions of theirs in their place."""
     resource: Any = source.asynchronous if is_async else source.blocking
     client: Any = sdk.AsyncAPIClient if is_async else sdk.SyncAPIClient
-    steps = (getattr(resource, source.method), *(getattr(client, step) for step in source.steps))
-    for method in steps:
-        # First, as a tracer's wrapper (wrapt) is equal to what it wraps, and hashes alike.
-        if type(method) is not types.FunctionType:
-            return False
-        if method not in _untouched:
-            if not _is_genuine(method):
-                return False
-            _untouched.add(method)
+    first, second = source.steps
+    steps = (getattr(resource, source.method), getattr(client, first), getattr(client, second))
+    seen = _untouched.get(resource, steps)
+    # By identity: a tracer's wrapper (wrapt) is equal to what it wraps.
+    if seen is not steps and seen[0] is steps[0] and seen[1] is steps[1] and seen[2] is steps[2]:
+        return True
+    if not all(map(_is_genuine, steps)):
+        return False
+    _untouched[resource] = steps
     return True
 
 
-def _is_genuine(function: types.FunctionType) -> bool:
-    return function.__code__.co_filename.startswith(SDK)
+def _is_genuine(function: object) -> bool:
+    return type(function) is types.FunctionType and function.__code__.co_filename.startswith(SDK)

@@ -68,7 +68,7 @@ class AsyncWire:
         pool = self._last
         if pool is None or pool.loop is not loop:
             pool = self._pool_of(loop)
-        connection = await pool.take(timers, deadline)
+        connection = pool.take_kept() or await pool.take(timers, deadline)
         is_used, sent = connection.is_used, self.clock()
         exchange = connection.begin(request, timers, deadline, wanted)
         try:
@@ -150,25 +150,40 @@ class _Pool:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._until_loop_ends: AsyncGenerator[None] | None = None
 
+    def take_kept(self) -> _Connection | None:
+        """Return an idle connection that is alive, None where there is none, or no place for it."""
+        if self._in_use >= self.limits.connections:
+            return None
+        connection = self._kept(self.clock())
+        if connection is not None:
+            self._in_use += 1
+        return connection
+
     async def take(self, timers: Timers, deadline: float, *, is_fresh: bool = False) -> _Connection:
         """Return a connection, an idle one unless it must be fresh; raises NoPlace where none becomes free."""
         if self._in_use < self.limits.connections:
             self._in_use += 1
         else:
             await self._wait_for_place(deadline)
-        idle = self.idle
         now = self.clock()
-        while idle and not is_fresh:
-            connection = idle.pop()
-            if connection.is_alive(now):
-                connection.pool = self
-                return connection
-            connection.abort()
+        connection = None if is_fresh else self._kept(now)
+        if connection is not None:
+            return connection
         try:
             return await self._open(timers, deadline, now)
         except BaseException:
             self._give_place()
             raise
+
+    def _kept(self, now: float) -> _Connection | None:
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            if connection.is_alive(now):
+                connection.pool = self
+                return connection
+            connection.abort()
+        return None
 
     async def take_fresh(self, timers: Timers, deadline: float) -> _Connection | None:
         """Return a new connection, None where none comes about."""
@@ -486,8 +501,12 @@ class AsyncExchange(Exchange):
 
     async def answered(self) -> None:
         """Wait for the answer; raises what prevents it."""
-        while self.answer is None and not self.is_done:
-            await self._news()
+        try:
+            while self.answer is None and not self.is_done:
+                await self._news()
+        except BaseException:
+            self._leave()
+            raise
         if self.answer is None:
             assert self.failure is not None
             raise self.failure
@@ -497,13 +516,17 @@ class AsyncExchange(Exchange):
         if self.is_paused and not self.is_done:
             self._connection.transport.resume_reading()
         self.resume()
-        while not self.unread:
-            if self.is_done:
-                if self.failure is not None:
-                    raise self.failure
-                return False
-            await self._news()
-        return True
+        try:
+            while not self.unread and not self.is_done:
+                await self._news()
+        except BaseException:
+            self._leave()
+            raise
+        if self.unread:
+            return True
+        if self.failure is not None:
+            raise self.failure
+        return False
 
     async def settle(self) -> None:
         """Take the end of an answer whose end mark was read, so that its connection can be kept."""
@@ -511,9 +534,13 @@ class AsyncExchange(Exchange):
             now = self._clock()
             self.timing.end_by(now + TAIL)
             self._sweep.watch(self, now)
-            while not self.is_done:
-                self.unread.clear()
-                await self._news()
+            try:
+                while not self.is_done:
+                    self.unread.clear()
+                    await self._news()
+            except BaseException:
+                self._leave()
+                raise
         self.close()
 
     def close(self) -> None:
@@ -542,14 +569,15 @@ class AsyncExchange(Exchange):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _news(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Return what is done by `tell`; a future, as a coroutine of its own would cost every chunk one more."""
         waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        except BaseException:
-            self._waiter = None
-            self.close()
-            raise
+        return waiter
+
+    def _leave(self) -> None:
+        """Be done, as who waited is cancelled."""
+        self._waiter = None
+        self.close()
 
 
 async def _pieces(body: Iterable[bytes] | AsyncIterable[bytes] | None) -> AsyncIterator[bytes]:

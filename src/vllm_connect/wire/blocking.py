@@ -121,14 +121,12 @@ class BlockingWire:
                 self.pulse.tell(now, "nothing")
 
     def _take(self, timers: Timers, deadline: float, *, is_fresh: bool = False) -> _Connection:
-        now = self.clock()
-        wait = deadline - now
-        if not self._places.acquire(timeout=None if math.isinf(wait) else max(wait, 0.0)):
+        if not self._places.take(deadline, self.clock):
             raise NoPlace
         try:
             connection = (None if is_fresh else self._kept()) or self._open(timers, deadline)
         except BaseException:
-            self._places.release()
+            self._places.give()
             raise
         self._busy.add(connection)
         return connection
@@ -170,15 +168,16 @@ class BlockingWire:
             self._idle.append(connection)
         else:
             connection.close()
-        with contextlib.suppress(ValueError):  # taken before this process was forked
-            self._places.release()
+        self._places.give()
 
     def _tidy(self, now: float) -> None:
         """Close what lay idle for too long; oldest first, and another thread may be faster."""
         idle = self._idle
-        with contextlib.suppress(IndexError):
+        try:
             while not idle[0].is_young(now):
                 idle.popleft().close()
+        except IndexError:
+            return
 
     def close(self) -> None:
         """Close all connections; streams that are being read end as lost."""
@@ -203,13 +202,42 @@ class BlockingWire:
         self._places = _Places(self.limits.connections)
 
 
-class _Places(threading.BoundedSemaphore):
-    """How many connections may be in use at once."""
+class _Places:
+    """How many connections may be in use at once: a semaphore whose fast way is one lock, and no Python below it."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(most)
-        # A collection may drop a stream while this thread takes a place, and gives one back within.
-        self._cond = threading.Condition(threading.RLock())
+        self._most = self._free = most
+        self._waiting = 0
+        # Taken twice by one thread where a collection drops a stream while it takes a place, and gives one back within.
+        self._lock = threading.RLock()
+        self._given = threading.Condition(self._lock)
+
+    def take(self, deadline: float, clock: Callable[[], float]) -> bool:
+        """Take a place, waiting for one until a moment of the clock; return whether there was one."""
+        with self._lock:
+            if not self._free and not self._wait(deadline, clock):
+                return False
+            self._free -= 1
+        return True
+
+    def _wait(self, deadline: float, clock: Callable[[], float]) -> bool:
+        self._waiting += 1
+        try:
+            while not self._free:
+                remaining = deadline - clock()
+                if remaining <= 0:
+                    return False
+                self._given.wait(None if math.isinf(remaining) else remaining)
+        finally:
+            self._waiting -= 1
+        return True
+
+    def give(self) -> None:
+        """Give a place back; one that was taken before this process was forked is beyond the most, and falls away."""
+        with self._lock:
+            self._free = min(self._free + 1, self._most)
+            if self._waiting:
+                self._given.notify()
 
 
 def _close_all(idle: deque[_Connection], busy: set[_Connection]) -> None:
@@ -337,10 +365,13 @@ class BlockingExchange(Exchange):
         has_left = 0
         try:
             if self._connection.arrival is not None:
-                with contextlib.suppress(BlockingIOError):
+                try:
                     has_left = sock.send(request.encode())
-                if has_left == request.size and request.more is None:
-                    return
+                except BlockingIOError:
+                    pass
+                else:
+                    if has_left == request.size and request.more is None:
+                        return
             sock.settimeout(self._remaining())
             sock.sendall(request.encode()[has_left:])
             if request.more is not None:

@@ -54,7 +54,9 @@ class Pulse:
         self.has_alternative: Callable[[], bool] = lambda: False
         self._interval = patience
         self._chance = chance
-        self._is_direct: bool | None = None
+        self._is_direct = True
+        # Whether no answer has told yet if the server is reached directly; an attribute, as every answer asks.
+        self.is_unknown = True
         self._lock = threading.Lock()
         self._asked_at = self._next_at = self._under_way_until = -math.inf
         self._unanswered_at: float | None = None
@@ -62,14 +64,9 @@ class Pulse:
         self.gone = ""
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether no answer has told yet if the server is reached directly."""
-        return self._is_direct is None
-
-    @property
     def patience(self) -> float:
         """Seconds of silence after which the server is asked; behind a gateway it never is."""
-        return math.inf if self._is_direct is False else self._interval
+        return self._interval if self._is_direct else math.inf
 
     @property
     def within(self) -> float:
@@ -79,6 +76,7 @@ class Pulse:
     def learn(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Take from the head of an answer whether the server is reached directly."""
         self._is_direct = is_of_vllm(headers)
+        self.is_unknown = False
 
     def ask(self, silent_since: float, now: float) -> bool:
         """Whether the server is to be asked now; then `tell` follows with this moment. One question at a time."""
@@ -109,7 +107,8 @@ class Pulse:
         self._under_way_until = -math.inf
 
     def _is_believed(self, finding: Finding) -> bool:
-        return bool(self._is_direct) and (finding != "unanswered" or self.has_alternative())
+        is_known_direct = self._is_direct and not self.is_unknown
+        return is_known_direct and (finding != "unanswered" or self.has_alternative())
 
     def next_look(self, silent_since: float, now: float) -> float:
         """The moment at which an exchange that stays silent has to look again."""
