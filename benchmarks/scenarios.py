@@ -18,6 +18,7 @@ from benchmarks.measurements import (
     embeddings,
     held,
     imports,
+    looks,
     on_asyncio,
     paced,
     raw_calls,
@@ -44,6 +45,7 @@ _CLIENTS: Final[tuple[Side, ...]] = ("openai", "ours")
 _KEPT_UP: Final = AtMostMore(
     "lag_seconds", 0.25, "floor", "seconds behind 12,800 chunks a second, beyond the floor"
 )
+_LOOKED_OVER: Final = AtMostMore("cpu_us", 2, "openai", "us CPU for a look at a clean request")
 _FITS: Final = AtMost("memory_mb", 120, "MB for all of them")
 _IMPORTED: Final = AtMostMore("import_ms", 50, "openai", "ms CPU beyond `import openai`")
 _FLAT: Final = AtMost("growth_mb", 2, "MB more after warm-up")
@@ -66,6 +68,7 @@ TABLE: Final = (
     Scenario("tls", "async call over TLS, 32 at once", 32, on_asyncio(calls, tls=True), (AtLeastTimes(15),)),
     Scenario("raw", "async raw-response call, 32 at once", 32, on_asyncio(raw_calls), (AtLeastTimes(8),)),
     Scenario("embeddings", "async 100 embeddings of 1,024", 4, on_asyncio(embeddings), (AtLeastTimes(2),)),
+    Scenario("check", "a clean request looked over", 0, looks, (_LOOKED_OVER,), _CLIENTS),
     Scenario("memory", "1,000 open streams", 1000, on_asyncio(held), (_FITS,), _CLIENTS),
     Scenario("imports", "a fresh interpreter", 0, imports, (_IMPORTED,), _CLIENTS),
     Scenario(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self
 
@@ -10,7 +12,9 @@ import openai
 
 import vllm_connect
 from benchmarks import requests
+from benchmarks.goals import Side
 from vllm_connect import Tls
+from vllm_connect.client.review import arguments
 
 KEY: Final = "sk-bench"  # a server's own key, invented here
 
@@ -134,3 +138,13 @@ def ours_async(url: str, authority: str | None) -> AsyncSdk:
 
 def ours_blocking(url: str) -> Sdk:
     return Sdk(vllm_connect.OpenAI(base_url=url, api_key=KEY))
+
+
+@contextmanager
+def looking(side: Side, url: str) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Give what looks a chat request over: openai does not at all."""
+    if side == "openai":
+        yield lambda given: given
+        return
+    with vllm_connect.OpenAI(base_url=url, api_key=KEY) as client:
+        yield lambda given: arguments(client, "chat", given)[0]

@@ -7,6 +7,7 @@ import math
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 import weakref
@@ -30,6 +31,9 @@ from vllm_connect.wire.timing import Timing
 __all__ = ["BlockingExchange", "BlockingWire"]
 
 MILLISECONDS: Final = 1000.0
+# How long one read waits before the timers are looked at, as the kernel takes it.
+NAP: Final = 0.1
+NAP_TIMEVAL: Final = struct.pack("@ll", 0, int(NAP * 1_000_000))
 # What one read takes at most.
 PIECE: Final = 64 * 1024
 
@@ -248,9 +252,10 @@ def _close_all(idle: deque[_Connection], busy: set[_Connection]) -> None:
 
 
 class _Connection:
-    """A socket; `arrival` waits for what comes of a plain one, which then never blocks: a timeout costs no call.
+    """A socket; a plain one is read in naps, so that what comes soon costs one call of the system's.
 
-    TLS reads ahead, so that its socket may be silent with an answer at hand: there the socket has a timeout.
+    A nap is the kernel's own limit for one read; `arrival` waits for what is due sooner. TLS reads ahead, so that its
+    socket may be silent with an answer at hand: there the socket has a timeout, and no `arrival`.
     """
 
     __slots__ = ("arrival", "is_used", "kept_since", "reader", "sock")
@@ -259,7 +264,8 @@ class _Connection:
         self.sock = sock
         self.arrival: select.poll | None = None
         if not isinstance(sock, ssl.SSLSocket):
-            sock.setblocking(False)
+            sock.setblocking(True)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, NAP_TIMEVAL)
             self.arrival = select.poll()
             self.arrival.register(sock.fileno(), select.POLLIN)
         self.reader = reader
@@ -366,7 +372,7 @@ class BlockingExchange(Exchange):
         try:
             if self._connection.arrival is not None:
                 try:
-                    has_left = sock.send(request.encode())
+                    has_left = sock.send(request.encode(), socket.MSG_DONTWAIT)
                 except BlockingIOError:
                     pass
                 else:
@@ -377,7 +383,7 @@ class BlockingExchange(Exchange):
             if request.more is not None:
                 self._write_rest(sock, request)
             if self._connection.arrival is not None:
-                sock.setblocking(False)
+                sock.setblocking(True)
         except TimeoutError:
             self._expire()
         except (BrokenPipeError, ConnectionResetError):
@@ -398,15 +404,11 @@ class BlockingExchange(Exchange):
         if connection is None:
             self.end()
             return
-        remaining = self._remaining(self._look_at)
         try:
-            if connection.arrival is None:
-                connection.sock.settimeout(remaining)
-            elif not connection.arrival.poll(None if remaining is None else remaining * MILLISECONDS):
-                self._look()
-                return
-            data = connection.sock.recv(PIECE)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            data = self._read(connection)
+        except BlockingIOError:  # a nap is over, and no timer
+            return
+        except (TimeoutError, ssl.SSLWantReadError):
             self._look()
             return
         except OSError as error:
@@ -424,6 +426,17 @@ class BlockingExchange(Exchange):
             self.timing.heard(now)
         if now >= self.timing.deadline and not self.is_done:
             self._expire()
+
+    def _read(self, connection: _Connection) -> bytes:
+        """Return what comes; raises TimeoutError at the next timer, BlockingIOError at the end of a nap before it."""
+        remaining = self._remaining(self._look_at)
+        if connection.arrival is None:
+            connection.sock.settimeout(remaining)
+        elif remaining is not None and (remaining <= NAP or self.has_all_events):
+            has_come = connection.arrival.poll(remaining * MILLISECONDS)
+            if not has_come:
+                raise TimeoutError
+        return connection.sock.recv(PIECE)
 
     def _look(self) -> None:
         """After a silence: see which timer has run out, or whether the server was found gone."""
