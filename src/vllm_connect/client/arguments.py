@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -75,6 +74,8 @@ def refuse_unknown_arguments(given: Mapping[str, Any], known: set[str]) -> None:
             continue
         if name in PLATFORM_ARGUMENTS:
             raise TypeError(f"`{name}` belongs to the OpenAI platform; for that use openai.OpenAI itself.")
+        import difflib  # noqa: PLC0415 - for a mistyped name only
+
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise TypeError(f"OpenAI() has no argument `{name}`.{hint}")

@@ -6,7 +6,6 @@ What differs at run time is small and the same for all; what type checkers see s
 
 from __future__ import annotations
 
-import difflib
 from functools import cached_property, wraps
 from typing import Any
 
@@ -216,6 +215,8 @@ def named_model(served: list[Any], name: str, error: openai.NotFoundError) -> An
         if one.id == name:
             return one
     names = [one.id for one in served]
+    import difflib  # noqa: PLC0415 - for a mistyped name only
+
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"It serves {', '.join(names) or 'no model'}."
     missing = openai.NotFoundError(

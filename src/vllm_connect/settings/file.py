@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
-import tomllib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +66,8 @@ def read_settings_file(path: Path, kind: FileKind) -> SettingsFile | None:
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - most programs have no such file
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as cause:
@@ -165,6 +165,8 @@ def _kind(value: object) -> str:
 
 def nearest(name: str, known: set[str]) -> str:
     """Return `; did you mean ...?` for the nearest known name, or the list of all."""
+    import difflib  # noqa: PLC0415 - for a mistyped name only
+
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(sorted(known))}"
 

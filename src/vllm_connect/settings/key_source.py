@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import shlex
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -109,6 +107,8 @@ class CommandKey:
 
     @property
     def _shown(self) -> str:
+        import shlex  # noqa: PLC0415 - for an error only
+
         return shlex.join(self.command[:1])
 
 
@@ -150,4 +150,6 @@ class PromptKey:
     def load(self) -> Key:
         if not sys.stdin.isatty():
             raise KeyRejected(f"{self.place} asks for the key at a terminal, and there is none.")
+        import getpass  # noqa: PLC0415 - few programs have a terminal to ask at
+
         return Key(getpass.getpass(f"API key for {self.server}: "), source="the prompt")

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import platformdirs
-
 from vllm_connect.endpoint import Endpoint, Tls, parse_endpoint
 from vllm_connect.errors import SettingsError, SettingsWarning
 from vllm_connect.settings.fields import FIELDS
@@ -112,6 +110,8 @@ def _files(environ: Mapping[str, str], folder: Path | None, home: Path | None) -
 
 
 def _user_path() -> Path:
+    import platformdirs  # noqa: PLC0415 - a program that makes no client asks for no file
+
     return platformdirs.user_config_path("vllm-connect") / "config.toml"
 
 
