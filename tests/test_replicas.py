@@ -924,6 +924,19 @@ def test_a_replica_that_could_not_be_reached_is_well_when_it_is_back() -> None:
     assert replicas.may_move_free(second, 26.0, [second])
 
 
+@pytest.mark.parametrize(("began", "is_well"), [(0.5, False), (1.0, True)], ids=["before", "after"])
+def test_a_replica_that_stood_still_is_well_when_it_answers(began: float, *, is_well: bool) -> None:
+    """A server that was busy for too long is no reason to charge a move to it, once it has answered something newer."""
+    replicas = group(2, lambda: 0.5)
+    dead, busy = replicas.names
+    pick(replicas, 0.5, avoid=[dead])
+    pick(replicas, 1.0, avoid=[dead])
+    replicas.ended(busy, 2.0, SILENT, began=1.0)
+    replicas.ended(busy, 2.5, WELL, began=began)
+    attempt(replicas, dead, 3.0, CRASH)
+    assert replicas.may_move_free(dead, 3.0, [dead]) is is_well
+
+
 @pytest.mark.parametrize("verdict", [CRASH, UNREACHABLE, SILENT])
 def test_no_move_is_free_into_a_sick_group(verdict: Verdict) -> None:
     """Where each other replica is tried, excluded or has failed in the last ten seconds, a move is charged."""

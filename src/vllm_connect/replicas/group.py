@@ -138,8 +138,8 @@ class Group:
     def may_move_free(self, name_from: str, now: float, avoid: Collection[str]) -> bool:
         """Say whether a call may leave a replica that broke down under it, or refused it, free of charge; count it.
 
-        It may if another, not avoided, is in good standing: at work, and without a crash, a failed connection or a
-        silence for 10 s. A breakdown frees as many as were in flight, and so does a full queue, so that a replica that
+        It may if another, not avoided, is in good standing: at work, without a crash for 10 s, and without a failed
+        connection or a silence in that time that nothing newer has made good. A breakdown frees as many as were in flight, and so does a full queue, so that a replica that
         dies or is small costs the budget nothing, and failures all over the group find no way around it. A removed
         replica may always be left.
         """

@@ -19,9 +19,9 @@ WEIGHTS: Final[Mapping[Blame, int]] = {
     Blame.SILENT: 3,
     Blame.WRONG: 2,
 }
-# Failures after which a replica cannot be counted on for a while: it may be gone.
-GRAVE: Final = frozenset({Blame.CRASH, Blame.SILENT})
-# Seconds without one of them, after which a replica is in good standing.
+# Failures after which a replica is not counted on until it has answered anew.
+AWAY: Final = frozenset({Blame.UNREACHABLE, Blame.SILENT})
+# Seconds without one of them, or without a crash, after which a replica is in good standing.
 GOOD_STANDING: Final = 10.0
 # Seconds of a first rest, each next one twice as long, and the longest.
 FIRST_REST: Final = 1.0
@@ -47,15 +47,15 @@ class Health:
     """
 
     __slots__ = (
+        "_away_at",
         "_back_at",
+        "_crashed_at",
         "_failing_since",
         "_first_begun",
-        "_grave_at",
         "_is_warming",
         "_pause",
         "_probes",
         "_rest",
-        "_unreachable_at",
         "_weight",
         "failures",
         "is_resting",
@@ -73,7 +73,7 @@ class Health:
         self._weight = 0
         self._failing_since = -math.inf
         self._first_begun = 0
-        self._grave_at = self._unreachable_at = -math.inf
+        self._crashed_at = self._away_at = -math.inf
         self._back_at = -math.inf
         self._is_warming = False
 
@@ -98,7 +98,7 @@ class Health:
 
     def is_in_good_standing(self, now: float) -> bool:
         """Whether it is at work and has lately broken nothing off."""
-        last = max(self._grave_at, self._unreachable_at)
+        last = max(self._crashed_at, self._away_at)
         return not self.is_resting and now - last >= GOOD_STANDING
 
     def share(self, now: float) -> float:
@@ -143,8 +143,8 @@ class Health:
         # While a server fails whatever it is newly asked, what it began before may still go well.
         if began >= self._failing_since:
             self.failures = self._weight = 0
-            # A server that was restarted is as good as any; nothing was lost while it could not be reached.
-            self._unreachable_at = -math.inf
+            # A server that was restarted, or stood still, is as good as any once it answers; one that crashed is not.
+            self._away_at = -math.inf
         if began >= self._pause.since:
             self._pause.forget()
         if not self.failures and not self._pause.in_a_row:
@@ -176,10 +176,10 @@ class Health:
             self._first_begun = begun
         self.failures += 1
         self.reason = _told(verdict)
-        if verdict.blame in GRAVE:
-            self._grave_at = now
-        elif verdict.blame is Blame.UNREACHABLE:
-            self._unreachable_at = now
+        if verdict.blame is Blame.CRASH:
+            self._crashed_at = now
+        elif verdict.blame in AWAY:
+            self._away_at = now
         # What breaks a replica ends all it has in flight, at once or later: one fault, one rest. Who goes to it all the
         # same, as no other is left, does not make its rest longer.
         if began < self._rest.since or (self.is_resting and self._rest.is_on(now)):
