@@ -30,6 +30,7 @@ from vllm_connect import AsyncOpenAI, OpenAI, ParameterRefused, SettingsError
 from vllm_connect.client.review import arguments
 from vllm_connect.facts import ServedModel, ServerFacts
 from vllm_connect.facts.parameters import KINDS, PARAMETERS, TABLE, taken
+from vllm_connect.facts.parameters.releases import SINCE, UNTIL
 from vllm_connect.parameters import Dialect, Verdict, folded, is_doubtful, looked_over, template_kwargs
 from vllm_connect.simulator import Reply, Simulator
 
@@ -120,28 +121,96 @@ def facts(version: str | None, declares: Any = None, owner: str | None = "vllm")
 
 
 @pytest.mark.parametrize(
-    ("version", "name", "known"),
+    ("version", "kind", "name", "known"),
     [
-        ("0.10.2", "guided_json", True),
-        ("0.11.2", "guided_json", True),
-        ("0.12.0", "guided_json", False),
-        ("0.10.2", "structured_outputs", False),
-        ("0.11.0", "structured_outputs", True),
-        ("0.11.0rc2.dev5+g1", "structured_outputs", True),
-        ("0.30.0", "stream_interval", False),
-        ("0.32.0", "stream_interval", True),
-        ("0.32.0", "return_weight_versions", False),
-        ("0.33.0", "return_weight_versions", True),
-        ("0.32.0", "store", False),
-        ("0.32.0", "topk", False),
-        (None, "guided_json", None),
-        (None, "top_k", True),
-        (None, "store", False),
+        ("0.10.2", "chat", "guided_json", True),
+        ("0.11.2", "chat", "guided_json", True),
+        ("0.12.0", "chat", "guided_json", False),
+        ("0.10.2", "chat", "structured_outputs", False),
+        ("0.11.0", "chat", "structured_outputs", True),
+        ("0.11.0rc2.dev5+g1", "chat", "structured_outputs", True),
+        ("0.26.0", "chat", "stream_interval", False),
+        ("0.27.0", "chat", "stream_interval", True),
+        ("0.32.0", "chat", "return_weight_versions", False),
+        ("0.33.0", "chat", "return_weight_versions", True),
+        ("0.32.0", "chat", "store", False),
+        ("0.32.0", "chat", "topk", False),
+        (None, "chat", "guided_json", None),
+        (None, "chat", "top_k", True),
+        (None, "chat", "store", False),
+        (None, "chat", "stream_interval", None),
+        ("0.10.2", "chat", "guided_json_object", False),
+        ("0.16.0", "responses", "structured_outputs", False),
+        ("0.17.0", "responses", "structured_outputs", True),
+        ("0.25.1", "chat", "bad_words", True),
+        ("0.25.1", "completions", "bad_words", False),
+        ("0.33.0", "responses", "return_weight_versions", False),
+        (None, "responses", "prompt_cache_key", False),
     ],
 )
-def test_known_by_version(version: str | None, name: str, known: bool | None) -> None:  # noqa: FBT001 - a column
+def test_known_by_version(version: str | None, kind: Any, name: str, known: bool | None) -> None:  # noqa: FBT001 - a column
     """Without its document, a server's version says what it reads; without a version what all releases do."""
-    assert Dialect(facts(version), "chat").knows(name) is known
+    assert Dialect(facts(version), kind).knows(name) is known
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "lacks", "has", "says"),
+    [
+        ("completions", {"bad_words": ["x"]}, "0.25.1", "0.26.0", "It came with vLLM 0.26.0."),
+        ("chat", {"allowed_token_ids": [1]}, "0.9.0", "0.9.1", "It came with vLLM 0.9.1."),
+        ("chat", {"cache_salt": "x"}, "0.8.5", "0.9.0", "It came with vLLM 0.9.0."),
+        ("chat", {"best_of": 2}, "0.12.0", "0.11.2", "The last release that has it is vLLM 0.11.2."),
+        (
+            "chat",
+            {"logits_processors": ["x"]},
+            "0.17.0",
+            "0.16.0",
+            "The last release that has it is vLLM 0.16.0.",
+        ),
+    ],
+)
+def test_the_release_is_named(kind: Any, body: dict[str, Any], lacks: str, has: str, says: str) -> None:
+    """Of what a release does not have is said which one brought it, or which was the last; one that has it is content."""
+    verdict = looked_over(kind, body, facts(lacks), "warn")
+    assert says in verdict.reason + "".join(one.message for one in verdict.adaptations)
+    assert looked_over(kind, body, facts(has), "strict") == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "is_told"),
+    [
+        ("chat", "0.4.1", True),
+        ("chat", "0.4.2", False),
+        ("chat", "0.6.4.post1", False),
+        ("chat", "0.6.5", True),
+        ("embeddings", "0.5.2", True),
+        ("embeddings", "0.5.3", False),
+    ],
+)
+def test_a_release_that_answers_400_itself(kind: Any, version: str, is_told: bool) -> None:  # noqa: FBT001 - a column
+    """What a server does not know is told where it would be lost; old releases refuse it, which says more."""
+    verdict = looked_over(kind, {"topk": 1}, facts(version), "warn")
+    assert bool(verdict.adaptations) is is_told
+
+
+def test_every_parameter_has_its_releases() -> None:
+    """Each row names the release that brought it; one that no release has is ignored by all, and its source says how known."""
+    for one in PARAMETERS:
+        if one.first:
+            assert numbers(one.first) <= numbers(one.last or NEWEST_READ), one
+        else:
+            assert (one.effect, one.last, bool(one.source)) == ("ignores", "", True), one
+    listed = {(kind, name) for kind in KINDS for names in SINCE[kind].values() for name in names.split()}
+    gone = {(kind, name) for kind in UNTIL for names in UNTIL[kind].values() for name in names.split()}
+    assert listed == {(kind, one.name) for kind in KINDS for one in TABLE[kind].values() if one.first}
+    assert gone <= listed
+
+
+NEWEST_READ = "0.33.0"
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def test_its_own_document_goes_first() -> None:
@@ -268,6 +337,8 @@ def test_translated_for_an_old_release(caller: Caller) -> None:
         assert sent(old)["guided_choice"] == ["zebra"]
         answer, adaptations = told(caller, old.url, chat(extra_body={"guided_choice": ["zebra"]}))
         assert (answer.choices[0].message.content, adaptations) == ("zebra", [])
+        told(caller, old.url, chat(structured_outputs={"json_object": True}))
+        assert sent(old)["response_format"] == {"type": "json_object"}
         refused, _ = told(caller, old.url, chat(structured_outputs={"structural_tag": "{}"}))
         assert isinstance(refused, ParameterRefused)
     with Simulator(models=("m",)) as new:
@@ -282,6 +353,22 @@ def test_a_release_that_is_not_told(caller: Caller, vllm: Simulator) -> None:
         answer, _ = told(caller, url, chat(extra_body={"guided_choice": ["zebra"]}))
     assert answer.choices[0].message.content == "zebra"
     assert {"guided_choice", "structured_outputs"} <= sent(vllm).keys()
+
+
+@every_kind
+def test_a_constraint_that_came_later(caller: Caller) -> None:
+    """A constraint that a release does not have yet is refused, also where chats of that release have it."""
+    with (
+        Simulator(models=("m",), version="0.25.0") as old,
+        gateway(old.url, {"/openapi.json": HIDDEN}) as url,
+    ):
+        refused, _ = told(caller, url, complete(extra_body={"bad_words": ["x"]}))
+        assert isinstance(refused, ParameterRefused)
+        assert "It came with vLLM 0.26.0." in str(refused)
+        both = complete(extra_body={"bad_words": ["x"], "structured_outputs": {"choice": ["a"]}})
+        assert isinstance(told(caller, url, both)[0], ParameterRefused)
+        answer, adaptations = told(caller, url, chat(bad_words=["x"]))
+        assert (answer.choices[0].message.content is not None, adaptations) == (True, [])
 
 
 # -- what is said, and what is refused

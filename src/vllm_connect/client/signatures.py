@@ -91,7 +91,7 @@ class ChatParameters(TypedDict, total=False):
     return_token_ids: bool | None | Omit
     return_tokens_as_token_ids: bool | None | Omit
     return_prompt_text: bool | None | Omit
-    return_weight_versions: bool | None | Omit
+    return_weight_versions: bool | Omit
     routed_experts_prompt_start: int | Omit
     chat_template: str | None | Omit
     chat_template_kwargs: dict[str, Any] | None | Omit
@@ -163,7 +163,7 @@ class CompletionParameters(TypedDict, total=False):
     logprob_token_ids: list[int] | None | Omit
     return_token_ids: bool | None | Omit
     return_tokens_as_token_ids: bool | None | Omit
-    return_weight_versions: bool | None | Omit
+    return_weight_versions: bool | Omit
     routed_experts_prompt_start: int | Omit
     add_special_tokens: bool | Omit
     truncate_prompt_tokens: int | None | Omit

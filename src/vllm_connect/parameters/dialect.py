@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from vllm_connect.facts import ServerFacts
-from vllm_connect.facts.parameters import TABLE, TABLE_VERSION, Parameter, RequestKind
+from vllm_connect.facts.parameters import TABLE, TABLE_VERSION, UNKNOWN_FIELDS, Parameter, RequestKind
 
 __all__ = ["Dialect"]
 
@@ -33,7 +33,7 @@ class Dialect:
     @property
     def names(self) -> frozenset[str]:
         """All names that mean something to it, as far as that is known."""
-        known = {name for name in TABLE[self.kind] if self.knows(name)}
+        known = {name for name, row in TABLE[self.kind].items() if self._may_know(row)}
         return frozenset(known | (self.declared or frozenset()))
 
     def knows(self, name: str) -> bool | None:
@@ -47,15 +47,30 @@ class Dialect:
             return _by_any_version(row)
         return _by_version(row, self.facts.version)
 
+    def _may_know(self, row: Parameter) -> bool:
+        knows = self.knows(row.name)
+        return not row.last if knows is None else knows
+
+    @property
+    def refuses_unknown(self) -> bool:
+        """Whether it answers 400 to what it does not know, as old releases did."""
+        if self.facts.version is None:
+            return False
+        asked = _release(self.facts.version)
+        policies = [policy for since, policy in UNKNOWN_FIELDS[self.kind].items() if _release(since) <= asked]
+        return policies[-1:] == ["forbid"]
+
     def has(self, version: str) -> bool | None:
         """Whether it is of this release or a later one, None where it does not tell its version."""
         return None if self.facts.version is None else _release(self.facts.version) >= _release(version)
 
 
 def _by_any_version(row: Parameter) -> bool | None:
-    if row.last or row.first:
+    if row.last:
         return None
-    return row.effect != "ignores"
+    if row.effect == "ignores":
+        return False
+    return None if row.is_late else True
 
 
 def _by_version(row: Parameter, version: str) -> bool:

@@ -67,9 +67,13 @@ def _structured(body: Body, dialect: Dialect) -> Change | None:
         return None
     named = {field: name for name, field in GUIDED.items() if dialect.knows(name)}
     wanted = {field: value for field, value in fields.items() if value is not None and value is not False}
-    if not wanted or not wanted.keys() <= named.keys():
+    puts: dict[str, Any]
+    if wanted.keys() == {"json_object"} and body.get("response_format") is None:
+        puts = {"response_format": {"type": "json_object"}}
+    elif wanted and wanted.keys() <= named.keys():
+        puts = {named[field]: value for field, value in wanted.items()}
+    else:
         return None
-    puts = {named[field]: value for field, value in wanted.items()}
     return Change("structured_outputs", ", ".join(puts), frozenset({"structured_outputs"}), puts)
 
 

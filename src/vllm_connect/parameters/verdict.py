@@ -113,21 +113,21 @@ def _findings(body: Mapping[str, Any], dialect: Dialect) -> Iterator[_Finding]:
     kind, facts = dialect.kind, dialect.facts
     for name, value in body.items():
         row = TABLE[kind].get(name)
-        if _is_harmless(row, value) or dialect.knows(name) is not False:
+        if _is_harmless(row, value) or dialect.knows(name) is not False or dialect.refuses_unknown:
             continue
         if row is None:
             text = f"{_server(facts)} knows no parameter `{name}` of {kind} and ignores it.{nearest(name, dialect.names)}"
             yield _Finding(Adaptation(kind, name, "unknown", "", text), is_grave=False)
         elif not (row.effect == "refuses" and not row.last):  # else the server itself says so
             is_grave = row.loses in GRAVE and not _is_said_otherwise(row, body, dialect)
-            yield _Finding(Adaptation(kind, name, "ignored", "", _loss(row, facts)), is_grave)
+            yield _Finding(Adaptation(kind, name, "ignored", "", _loss(row, dialect)), is_grave)
 
 
 def _is_said_otherwise(row: Parameter, body: Mapping[str, Any], dialect: Dialect) -> bool:
     """Whether what is lost stands in the request under a name that is read, or the request itself does without it."""
     if row.name == "functions":
         return body.get("function_call") == "none"
-    if row.loses != "constraint" or row.name == "structured_outputs":
+    if row.loses != "constraint" or not row.replaced_by:
         return False
     return body.get("structured_outputs") is not None and dialect.knows("structured_outputs") is not False
 
@@ -147,13 +147,21 @@ LOST = {
 }
 
 
-def _loss(row: Parameter, facts: ServerFacts) -> str:
-    told = f"{_server(facts)} ignores `{row.name}`{LOST[row.loses]}."
-    if row.first and facts.version is not None and not row.last:
-        told += f" It came with vLLM {row.first}."
+def _loss(row: Parameter, dialect: Dialect) -> str:
+    told = f"{_server(dialect.facts)} ignores `{row.name}`{LOST[row.loses]}."
+    told += _since(row, dialect)
     if row.replaced_by:
         told += f" Use {row.replaced_by}."
     return told
+
+
+def _since(row: Parameter, dialect: Dialect) -> str:
+    """Return a sentence on the release that this server would have to be, empty where no release is to blame."""
+    if row.first and dialect.has(row.first) is False:
+        return f" It came with vLLM {row.first}."
+    if row.last:
+        return f" The last release that has it is vLLM {row.last}."
+    return ""
 
 
 def _translation(kind: RequestKind, change: Change, facts: ServerFacts) -> Adaptation:

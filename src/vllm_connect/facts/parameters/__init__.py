@@ -6,10 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from vllm_connect.facts.parameters.openai import OPENAI
-from vllm_connect.facts.parameters.parameter import TABLE_VERSION, Effect, Loss, Parameter, RequestKind
+from vllm_connect.facts.parameters.parameter import (
+    TABLE_VERSION,
+    UNKNOWN_FIELDS,
+    Effect,
+    Loss,
+    Parameter,
+    RequestKind,
+)
+from vllm_connect.facts.parameters.releases import first_release, last_release
 from vllm_connect.facts.parameters.vllm import GONE, VLLM
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "SETTLED",
     "TABLE",
     "TABLE_VERSION",
+    "UNKNOWN_FIELDS",
     "Effect",
     "Loss",
     "Parameter",
@@ -36,7 +46,13 @@ PATHS: Mapping[RequestKind, str] = MappingProxyType(
         "responses": "/responses",
     }
 )
-PARAMETERS: tuple[Parameter, ...] = (*OPENAI, *VLLM, *GONE)
+# One row for each kind of request: a parameter may have come to one of them years after the others.
+PARAMETERS: tuple[Parameter, ...] = tuple(
+    replace(one, kinds=(kind,), first=first_release(kind, one.name), last=last_release(kind, one.name))
+    for kind in KINDS
+    for one in (*OPENAI, *VLLM, *GONE)
+    if kind in one.kinds
+)
 TABLE: Mapping[RequestKind, Mapping[str, Parameter]] = MappingProxyType(
     {kind: MappingProxyType({one.name: one for one in PARAMETERS if kind in one.kinds}) for kind in KINDS}
 )

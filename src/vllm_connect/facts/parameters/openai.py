@@ -37,6 +37,7 @@ def _ignored(
     return _row(name, kinds, type, meaning, **{"effect": "ignores", "source": ABSENT, **more})
 
 
+NAMED = "responses name it since 0.33, repeat it in the answer, and do nothing about it"
 PENALTY = {"range": "-2 to 2", "default": "0, or the model's own"}
 
 OPENAI = (
@@ -104,7 +105,6 @@ OPENAI = (
         COMPLETIONS,
         "int | None",
         "draws more answers and returns the likeliest",
-        last="0.11.2",
         harmless=(1,),
         note="gone with the V0 engine, without a word of the server's",
     ),
@@ -297,7 +297,6 @@ OPENAI = (
         CHAT,
         'Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None',
         "how much the model reasons",
-        first="0.10.0",
         note='what it does is up to the chat template; "none" since 0.18, "minimal", "xhigh" and "max" since 0.22',
     ),
     _row("reasoning", RESPONSES, "dict[str, Any] | None", "how much the model reasons, as `effort`"),
@@ -355,6 +354,7 @@ OPENAI = (
         "dict[str, Any]",
         "how OpenAI's cache is used",
         loses="nothing",
+        note=NAMED,
     ),
     _ignored(
         "prompt_cache_retention",
@@ -362,6 +362,7 @@ OPENAI = (
         'Literal["in_memory", "24h"] | None',
         "how long OpenAI's cache keeps a prompt",
         loses="nothing",
+        note=NAMED,
     ),
     _ignored(
         "safety_identifier",
@@ -369,6 +370,7 @@ OPENAI = (
         "str",
         "who is served, for OpenAI's policies",
         loses="nothing",
+        note=NAMED,
     ),
     _ignored(
         "service_tier",

@@ -19,7 +19,7 @@ from vllm_connect.facts.parameters.parameter import Parameter, RequestKind
 __all__ = ["GONE", "VLLM"]
 
 ALL: tuple[RequestKind, ...] = ("chat", "completions", "embeddings", "responses")
-NOTED_FROM = "vLLM's release sources, 0.6.0 to 0.33.0"
+NOTED_FROM = "vLLM's release sources, 0.0.1 to 0.33.0"
 REMOVED = "vLLM 0.32.0, entrypoints/serve/engine/protocol.py (_REMOVED_GUIDED_FIELDS); 0.11.2 has it, 0.12.0 does not"
 
 
@@ -32,10 +32,9 @@ def _row(name: str, kinds: tuple[RequestKind, ...], type: str, meaning: str, **m
 def _guided(name: str, type: str, meaning: str, replaced_by: str, **more: Any) -> Parameter:  # noqa: A002 - as above
     return _row(
         name,
-        TEXT,
+        GENERATING,
         type,
         meaning,
-        last="0.11.2",
         replaced_by=replaced_by,
         **{"effect": "ignores", "loses": "constraint", "source": REMOVED, **more},
     )
@@ -138,7 +137,6 @@ VLLM = (
         GENERATING,
         "StructuredOutputs | None",
         "what the output must be: json, regex, choice, grammar, json_object or structural_tag",
-        first="0.11.0",
         loses="constraint",
         range="exactly one of them",
         note="response_format goes before it",
@@ -153,7 +151,7 @@ VLLM = (
     _row("skip_special_tokens", GENERATING, "bool", "leaves special tokens out of the text", default="true"),
     _row(
         "spaces_between_special_tokens",
-        TEXT,
+        GENERATING,
         "bool",
         "spaces between special tokens of the text",
         default="true",
@@ -163,7 +161,6 @@ VLLM = (
         TEXT,
         "int | None",
         "tokens in one event of a stream",
-        first="0.31.0",
         range="at least 1; cannot go below the server's --stream-interval",
     ),
     _row(
@@ -196,10 +193,10 @@ VLLM = (
     _row("return_prompt_text", CHAT, "bool | None", "the prompt as the chat template made it"),
     _row(
         "return_weight_versions",
-        GENERATING,
-        "bool | None",
+        TEXT,
+        "bool",
         "which weights answered",
-        first="0.33.0",
+        default="false",
         source=NOTED_FROM,
     ),
     _row(
@@ -249,6 +246,7 @@ VLLM = (
         "opens the assistant's turn",
         default="false",
         source=POOLING,
+        note="0.6.4 had it too",
     ),
     _row(
         "continue_final_message",
@@ -256,6 +254,7 @@ VLLM = (
         "bool",
         "goes on from the last message",
         default="false",
+        note="of embeddings, 0.6.4 had it too",
     ),
     _row(
         "echo",
@@ -287,7 +286,6 @@ VLLM = (
         ("chat", "completions", "embeddings"),
         'Literal["left", "right"] | None',
         "the side that is cut; right keeps the first tokens",
-        first="0.22.0",
     ),
     _row(
         "prompt_embeds",
@@ -349,7 +347,6 @@ VLLM = (
         GENERATING,
         "str | None",
         "what related requests have in common; routers keep a session on a replica",
-        first="0.28.0",
     ),
     _row(
         "cache_salt",
@@ -406,7 +403,6 @@ VLLM = (
         'Literal["float32", "float16", "bfloat16", "fp8_e4m3", "fp8_e5m2"]',
         "the numbers of a vector written in base64 or bytes",
         default='"float32"',
-        first="0.11.2",
         source=POOLING,
         note="the SDK's own base64 would be read as float32: this client asks for float instead",
     ),
@@ -416,7 +412,6 @@ VLLM = (
         'Literal["native", "big", "little"]',
         "their byte order",
         default='"native"',
-        first="0.11.2",
         source=POOLING,
         note="as embed_dtype",
     ),
@@ -425,7 +420,6 @@ VLLM = (
         EMBEDDINGS,
         "bool | None",
         "whether vectors are made unit vectors",
-        first="0.16.0",
         default="the model's own",
         source=POOLING,
     ),
@@ -434,7 +428,6 @@ VLLM = (
         EMBEDDINGS,
         'Literal["max_length", "do_not_pad"] | None',
         "whether the input is padded",
-        first="0.30.0",
         source=POOLING,
     ),
 )
@@ -458,7 +451,7 @@ GONE = (
         "JSON of any form",
         'structured_outputs={"json_object": true}',
         harmless=(False,),
-        source="a name that callers use; vLLM 0.32.0 does not have it",
+        source="a name that callers use; a request never had it, vLLM's offline GuidedDecodingParams did",
     ),
     _guided(
         "structural_tag",
@@ -486,7 +479,6 @@ GONE = (
         TEXT,
         "list[Any]",
         "functions over logits",
-        last="0.16.0",
         effect="ignores",
         replaced_by="the server's --logits-processors",
         source=NOTED_FROM,
@@ -497,7 +489,6 @@ GONE = (
         CHAT,
         "int | None",
         "draws more answers and returns the likeliest",
-        last="0.11.2",
         effect="ignores",
         source=NOTED_FROM,
         harmless=(1,),
@@ -507,12 +498,38 @@ GONE = (
         EMBEDDINGS,
         "bool",
         "whether vectors are made unit vectors",
-        first="0.10.2",
-        last="0.14.1",
         effect="refuses",
         replaced_by="use_activation",
         source=POOLING,
-        note="ignored from 0.18, a 400 by 0.26",
+        note="ignored from 0.17, a 400 since 0.26",
+    ),
+    _row(
+        "early_stopping",
+        TEXT,
+        "bool",
+        "when a beam search ends",
+        effect="ignores",
+        source=NOTED_FROM,
+        harmless=(False,),
+        note="beam search alone",
+    ),
+    _row(
+        "return_assistant_tokens_mask",
+        CHAT,
+        "bool",
+        "which tokens of the prompt are the assistant's",
+        effect="ignores",
+        source=NOTED_FROM,
+        harmless=(False,),
+        note="for the /render routes",
+    ),
+    _row(
+        "additional_data",
+        EMBEDDINGS,
+        "Any",
+        "data for plugins of the server",
+        effect="ignores",
+        source=NOTED_FROM,
     ),
     # Names of one kind of request in another, where they do nothing.
     _row(
