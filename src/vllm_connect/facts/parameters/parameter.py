@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 __all__ = ["TABLE_VERSION", "UNKNOWN_FIELDS", "Effect", "Loss", "Parameter", "RequestKind"]
@@ -62,7 +63,7 @@ class Parameter:
         if self.effect == "ignores" or self.last:
             return True
         is_newer = _numbers(self.first) > _numbers(TABLE_VERSION)
-        return is_newer or (self.is_late and self.loses in ("constraint", "tools"))
+        return is_newer or (self.loses in ("constraint", "tools") and self.is_late)
 
     @property
     def is_late(self) -> bool:
@@ -70,5 +71,6 @@ class Parameter:
         return any(_numbers(self.first) > _numbers([*UNKNOWN_FIELDS[kind]][-1]) for kind in self.kinds)
 
 
+@cache
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split("."))) if version else ()
