@@ -6,7 +6,9 @@ import contextlib
 import functools
 import inspect
 import logging
+import os
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -918,3 +920,39 @@ def test_vectors_in_other_encodings(caller: Caller, pooling: Simulator, own: Any
     plain = caller.run(embed, base_url=pooling.url).data[0].embedding
     other = caller.run(lambda client: embed(client, **given), base_url=pooling.url).data[0].embedding
     assert other == pytest.approx(plain, abs=1e-2)
+
+
+# Forks.
+
+
+FORKED = """
+import os, sys, threading, time
+from vllm_connect import OpenAI
+
+client = OpenAI(base_url=sys.argv[1], api_key="k", model="m", max_retries=0)
+
+def ask():
+    client.completions.create(prompt="Hello", max_tokens=1, extra_body={"topk": 1}, timeout=30)
+
+thread = threading.Thread(target=ask, daemon=True)
+thread.start()
+deadline = time.monotonic() + 10
+while not client._catalogue.asking.locked() and time.monotonic() < deadline:
+    time.sleep(0.01)
+child = os.fork()
+if not child:
+    os._exit(0 if client._catalogue.asking.acquire(timeout=0) else 1)
+print(os.waitpid(child, 0)[1], client._catalogue.asking.locked(), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are of POSIX")
+def test_fork_while_the_server_is_asked_what_it_is() -> None:
+    """A process that is forked while another thread asks the server what it is does not wait for that thread."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        ran = subprocess.run(
+            [sys.executable, "-c", FORKED, url], capture_output=True, text=True, check=False, timeout=50
+        )
+    assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")

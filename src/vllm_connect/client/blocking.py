@@ -279,7 +279,8 @@ class OpenAI(Connected, openai.OpenAI):
 
         seconds = review.asking_seconds(self, call)
         catalogue, since = self._catalogue, self._catalogue.dialect_from
-        if not catalogue.asking.acquire(timeout=seconds):
+        turn = catalogue.asking
+        if not turn.acquire(timeout=seconds):
             return
         try:
             if catalogue.dialect_from != since:
@@ -293,7 +294,7 @@ class OpenAI(Connected, openai.OpenAI):
                 facts = None
             review.remember(self, facts)
         finally:
-            catalogue.asking.release()
+            turn.release()
 
     def _counted(self, question: dict[str, Any], call: Call) -> tuple[int, int] | None:
         """Return the tokens of a prompt and of the context, None where the server does not count."""

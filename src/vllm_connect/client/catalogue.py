@@ -13,6 +13,7 @@ import anyio.lowlevel
 from vllm_connect.client.long_calls import Carriage
 from vllm_connect.client.oddities import Oddities
 from vllm_connect.facts import ServedModel, ServerFacts
+from vllm_connect.wire.forks import forget_in_children
 
 if TYPE_CHECKING:
     from vllm_connect.parameters import Adaptation
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Catalogue:
     """The served models as last listed, None before the first time.
 
@@ -42,6 +43,14 @@ class Catalogue:
     # Who asks the server what it is lets others wait for the answer: threads here, tasks by event loop below.
     asking: threading.Lock = field(default_factory=threading.Lock)
     _asking_tasks: dict[Any, anyio.Lock] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        forget_in_children(self)
+
+    def forget(self) -> None:
+        """Leave a question that is under way to the process that this one was forked from."""
+        self.asking = threading.Lock()
+        self._asking_tasks = {}
 
     def note(self, adaptation: Adaptation) -> bool:
         """Keep an adaptation; return whether it is the first of its kind."""

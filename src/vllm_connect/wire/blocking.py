@@ -294,13 +294,16 @@ class _Connection:
 class BlockingExchange(Exchange):
     """An exchange whose reader waits in its own thread."""
 
-    __slots__ = ("_connection", "_look_at", "_wire")
+    __slots__ = ("_connection", "_look_at", "_to_give_back", "_wire")
 
     def __init__(self, wire: BlockingWire, connection: _Connection, wanted: Wanted, timing: Timing) -> None:
         super().__init__(connection.reader, wire.limits, wanted, timing)
         self._look_at = timing.silent_since + wire.pulse.patience
         self._wire = wire
         self._connection: _Connection | None = connection
+        # Taken out by who gives the connection back: two threads may close at once, and given back twice it would carry
+        # two calls.
+        self._to_give_back = [connection]
 
     def ask(self, request: Outgoing) -> None:
         """Send the request and wait for the answer; raises what prevents it.
@@ -317,8 +320,7 @@ class BlockingExchange(Exchange):
         if self.is_done and not (self.is_stream and self.unread):
             self.close()
         if self.answer is None:
-            assert self.failure is not None
-            raise self.failure
+            raise self.failure or ConnectionLost("another thread closed it")
 
     def more(self) -> bool:
         """Wait for something unread; return False at the end, raise what ended it too early."""
@@ -350,11 +352,14 @@ class BlockingExchange(Exchange):
     def close(self) -> None:
         """Be done: the connection is kept if all of the answer was read, else closed, which ends the work."""
         was_done, self.is_done = self.is_done, True
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if not was_done:
-                connection.wake()
-            self._wire.finish(connection, is_reusable=self.is_reusable)
+        self._connection = None
+        try:
+            connection = self._to_give_back.pop()
+        except IndexError:
+            return
+        if not was_done:
+            connection.wake()
+        self._wire.finish(connection, is_reusable=self.is_reusable)
 
     def drop(self) -> None:
         """Be done from the garbage collector, which works in any thread."""
@@ -366,11 +371,13 @@ class BlockingExchange(Exchange):
             self.close()
 
     def _write(self, request: Outgoing) -> None:
-        assert self._connection is not None
-        sock = self._connection.sock
+        connection = self._connection
+        if connection is None:
+            return
+        sock = connection.sock
         has_left = 0
         try:
-            if self._connection.arrival is not None:
+            if connection.arrival is not None:
                 try:
                     has_left = sock.send(request.encode(), socket.MSG_DONTWAIT)
                 except BlockingIOError:
@@ -382,7 +389,7 @@ class BlockingExchange(Exchange):
             sock.sendall(request.encode()[has_left:])
             if request.more is not None:
                 self._write_rest(sock, request)
-            if self._connection.arrival is not None:
+            if connection.arrival is not None:
                 sock.setblocking(True)
         except TimeoutError:
             self._expire()
