@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -27,6 +28,19 @@ DEVELOPERS_OWN = (
 )
 # What the suite is run over; our own wire without a word.
 WIRE = os.environ.get("DEV_WIRE")
+
+
+def pytest_collection_finish() -> None:
+    """Take all that is imported and collected out of the garbage collector's sight, for the time of the tests.
+
+    Tests that ask it whether something was left would else have it walk through openai each time, 0.1 s of CPU.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

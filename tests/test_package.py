@@ -14,6 +14,7 @@ import pytest
 from openai._streaming import SSEDecoder
 
 import vllm_connect
+from tests.ends import NEWEST_ONLY, TESTS, reached
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +42,19 @@ def test_generated_files_are_fresh() -> None:
         timeout=60,
     )
     assert shown.returncode == 0, f"stale: {shown.stdout}{shown.stderr}"
+
+
+@pytest.mark.parametrize("name", NEWEST_ONLY)
+def test_what_runs_on_the_newest_openai_only(name: str) -> None:
+    """Such tests exist, have a reason, and touch nothing of openai but the classes of its errors."""
+    assert NEWEST_ONLY[name]
+    place = TESTS / name
+    assert place.exists()
+    for file in place.rglob("*.py") if place.is_dir() else [place]:
+        for used in reached(file):
+            package, _, attribute = used.rpartition(".")
+            assert package == "openai", (file, used)
+            assert issubclass(getattr(openai, attribute), Exception), (file, used)
 
 
 HOOKS = [
