@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import openai
 import pytest
 
 from tests.callers import Caller
@@ -41,6 +46,31 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_trust_store() -> Iterator[None]:
+    """Let all transports of the SDK that trust what the system does share a context.
+
+    Each would else read the system's certificates, 16 ms of CPU for a client that speaks to plain http. What is told
+    whom to trust, by a context of its own or by the environment, reads that.
+    """
+    package = openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+    transports = importlib.import_module(f"{package}._transports.default")
+    make = transports.create_ssl_context
+
+    @functools.cache
+    def shared(_file: str | None, _folder: str | None, *, trust_env: bool) -> Any:
+        return make(trust_env=trust_env)
+
+    def context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:  # noqa: FBT001, FBT002
+        if verify is not True or cert is not None:
+            return make(verify=verify, cert=cert, trust_env=trust_env)
+        told = [os.environ.get(name) if trust_env else None for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
+        return shared(*told, trust_env=trust_env)
+
+    with mock.patch.object(transports, "create_ssl_context", context):
+        yield
 
 
 @pytest.fixture(autouse=True)
