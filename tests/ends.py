@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["NEWEST_ONLY", "TESTS", "reached"]
+__all__ = ["NEWEST_ONLY", "TESTS", "covering", "reached"]
 
 TESTS = Path(__file__).parent
+IS_NEWEST = not version("openai").startswith("2.")
+R = TypeVar("R")
 
 NEWEST_ONLY: dict[str, str] = {
     # What our tables and pure modules decide.
@@ -62,6 +67,16 @@ def reached(file: Path) -> set[str]:
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             found.add(f"{node.value.id}.{node.attr}")
     return {name for name in found if name.startswith(tuple(f"{one}." for one in OF_OPENAI))}
+
+
+def covering(rows: Iterable[R], kind: Callable[[R], object]) -> list[R]:
+    """All rows on the newest openai; on the oldest the first of each kind, where what differs is judged below it."""
+    if IS_NEWEST:
+        return list(rows)
+    first: dict[object, R] = {}
+    for row in rows:
+        first.setdefault(kind(row), row)
+    return list(first.values())
 
 
 if __name__ == "__main__":

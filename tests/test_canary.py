@@ -7,7 +7,6 @@ import logging
 import os
 import pickle
 import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import openai
 import pytest
 
 from tests.callers import Caller, every_kind
+from tests.commands import COMMAND, run
 from vllm_connect import AsyncOpenAI, OpenAI, Settings
 from vllm_connect.simulator import Cut, Drop, Reply, Simulator
 
@@ -172,16 +172,26 @@ def test_settings_are_not_pickled_with_a_key() -> None:
         pickle.dumps(Settings.load({"base_url": "gpu1"}, environ={"VLLM_API_KEY": CANARY}).key)
 
 
+RIGHT_AND_WRONG = pytest.mark.parametrize("key", [CANARY, f"x{CANARY}"])
+
+
 @pytest.mark.parametrize(
     "command", [["config"], ["config", "--json"], ["models"], ["wait", "--timeout", "1"]]
 )
-@pytest.mark.parametrize("key", [CANARY, f"x{CANARY}"])
+@RIGHT_AND_WRONG
 def test_commands_show_no_key(guarded: Simulator, command: list[str], key: str) -> None:
-    """No command prints the key, right or wrong, nor has it on its command line."""
-    environ = {**os.environ, "VLLM_BASE_URL": guarded.url, "VLLM_API_KEY": key}
+    """No command prints the key, right or wrong."""
+    ran = run(*command, VLLM_BASE_URL=guarded.url, VLLM_API_KEY=key)
+    assert ran.stdout + ran.stderr
+    assert CANARY not in ran.stdout + ran.stderr
+
+
+@RIGHT_AND_WRONG
+def test_a_process_shows_no_key(guarded: Simulator, key: str) -> None:
+    """Nor does a command that runs as a process of its own, in what it prints or on its command line."""
     with subprocess.Popen(
-        [sys.executable, "-m", "vllm_connect", *command],
-        env=environ,
+        [*COMMAND, "models"],
+        env={**os.environ, "VLLM_BASE_URL": guarded.url, "VLLM_API_KEY": key},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run
 from vllm_connect import Settings
 from vllm_connect.simulator import Simulator
 
@@ -44,7 +46,13 @@ def test_languages() -> None:
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_python(block: str, server: Simulator, pooling: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python(
+    block: str,
+    server: Simulator,
+    pooling: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A Python block runs as it stands; only the addresses that it writes down are this test's."""
     monkeypatch.setenv("VLLM_BASE_URL", server.url)
     monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
@@ -52,24 +60,27 @@ def test_python(block: str, server: Simulator, pooling: Simulator, monkeypatch: 
         text = block
         for port, one in ((8000, server), (8001, pooling), (8002, developed)):
             text = text.replace(f'"localhost:{port}"', f'"127.0.0.1:{one.port}"')
-        ran = subprocess.run(
-            _command(text),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip()
+        if "def test_" in block:
+            assert _tested(text)
+            return
+        # In this process: a warning is an error here too, and importing the SDK takes a second.
+        exec(compile(text, "block", "exec"), {"__name__": "__main__"})
+        gc.collect()
+    assert capsys.readouterr().out.strip()
 
 
-def _command(block: str) -> list[str]:
-    """Return what runs a block: pytest, where it has tests."""
-    python = [sys.executable, "-W", "error"]
-    if "def test_" not in block:
-        return [*python, "-c", block]
+def _tested(block: str) -> str:
+    """Return what pytest says of a block that has tests, in a process of its own."""
     Path("test_block.py").write_text(block, encoding="utf-8")
-    return [*python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
@@ -83,13 +94,7 @@ def test_shell(line: str, server: Simulator, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VLLM_API_KEY", "simulator-key")
     name, *arguments = shlex.split(command)
     assert name == "vllm-connect"
-    ran = subprocess.run(
-        [sys.executable, "-m", "vllm_connect", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    ran = run(*arguments)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()
 

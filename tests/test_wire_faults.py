@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import openai
 import pytest
 
+from tests.ends import covering
 from tests.runs import ALL, LANE, MODEL, PLAIN, SHELLS, STREAM, Run, plain, sdk_plain, stream, text_of
 from vllm_connect import DeadlineExceeded, Limits, RedirectRefused, ServerUnreachable, Timeouts
 from vllm_connect.errors import AnswerIncomplete, AnswerMalformed, AnswerTooLarge, InvalidAnswer
 from vllm_connect.simulator import Simulator
 
-TOTAL = 2
-TIGHT = Timeouts(connect=1, first_token=1, between_tokens=0.5, total=TOTAL)
+TOTAL = 1
+TIGHT = Timeouts(connect=1, first_token=0.5, between_tokens=0.4, total=TOTAL)
 # For faults that no timer has to end: a busy machine is none.
 AMPLE = Timeouts(total=20)
 # From a deadline to the error in the caller's hands, on a machine that does much else.
@@ -119,14 +120,19 @@ ROWS = (
     Row(60, "done-misspelt", InvalidAnswer, 1, (stream,), keeps=None),
     Row(64, "json-instead", InvalidAnswer, 1, (stream,), keeps=True),
     Row(65, "huge-line; size=2000000", AnswerTooLarge, 1, STREAM, "`event`"),
-    Row(65, "endless-events", DeadlineExceeded, 1, (stream,), r"total of 2 s"),
+    Row(65, "endless-events", DeadlineExceeded, 1, (stream,), r"total of 1 s"),
 )
+# A fault is judged by the wire and the table of outcomes; openai can change how its end is told, each of them.
 CASES = [
     pytest.param(row, way, shell, id=f"{row.number}-{row.fault.replace('; ', '-')}-{way.__name__}-{shell}")
-    for row in ROWS
+    for row in covering(ROWS, lambda row: (row.error, row.tries, row.ways))
     for way in row.ways
     for shell in SHELLS
 ]
+
+
+def sound(client: Any, **options: Any) -> Any:
+    return plain(client, timeouts=AMPLE, **options)
 
 
 @pytest.mark.parametrize(("row", "way", "shell"), CASES)
@@ -135,7 +141,7 @@ def test_fault(row: Row, way: Callable[..., Any], shell: str, server: Simulator,
     timeouts = TIGHT if row.error is DeadlineExceeded else AMPLE
     requests, connections = len(server.requests), server.connections
     met, after = Run(server, shell, timeouts=timeouts, limits=LIMITS, max_retries=1)(
-        (way, row.fault), (plain, "")
+        (way, row.fault), (sound, "")
     )
     assert type(met.error) is row.error, repr(met.error)
     assert re.search(row.said, str(met.error)), str(met.error)
@@ -158,7 +164,7 @@ OF_THE_SERVER: dict[str, tuple[type[ServerUnreachable], int]] = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("way", ALL)
-@pytest.mark.parametrize("fault", OF_THE_SERVER)
+@pytest.mark.parametrize("fault", covering(OF_THE_SERVER, OF_THE_SERVER.get))
 def test_server(fault: str, way: Callable[..., Any], shell: str) -> None:
     """What meets every connection is told with the tries it cost (rows 6, 13, 31)."""
     with Simulator(models=(MODEL,)) as server:
