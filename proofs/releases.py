@@ -76,7 +76,8 @@ class Index:
         kept = CACHE / "releases" / f"vllm-{release}.zip"
         if not kept.exists():
             print(f"fetching vLLM {release}", flush=True)
-            with tempfile.TemporaryFile() as archive:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=kept.parent) as archive:
                 self._fetch(self._links[release], archive)
                 _keep(dict(_python_files(archive, self._links[release].filename)), kept)
         with zipfile.ZipFile(kept) as archive_kept:
@@ -140,7 +141,6 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _keep(files: Mapping[str, bytes], kept: Path) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
     unfinished = kept.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in files.items():
@@ -355,7 +355,11 @@ def main() -> int:
         if not index.releases:
             print("the index that pip is set up for has no vLLM, or does not answer", file=sys.stderr)
             return 1
-        history = read(index)
+        try:
+            history = read(index)
+        except Unreadable as error:
+            print(error, file=sys.stderr)
+            return 1
     for name in chosen.shows or ():
         for kind in KINDS:
             said = ", ".join(_said(*one) for one in runs(history, kind, name)) or "in no release"
