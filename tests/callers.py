@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -11,10 +11,21 @@ import pytest
 
 from vllm_connect import AsyncOpenAI, OpenAI
 
-__all__ = ["KINDS", "Caller", "every_kind"]
+__all__ = ["KINDS", "Caller", "every_kind", "sessions_until"]
 
 KINDS = ("blocking", "asyncio", "trio")
 every_kind = pytest.mark.parametrize("caller", KINDS, indirect=True)
+# So many that each of two servers is the home of one, but once in 16 million times.
+MOST_SESSIONS = 24
+
+
+def sessions_until(met: Callable[[], Any]) -> Iterator[dict[str, str]]:
+    """Yield the headers of one session after another until something was met: which replica is its home is chance."""
+    for number in range(MOST_SESSIONS):
+        yield {"X-Session-ID": str(number)}
+        if met():
+            return
+    raise AssertionError(f"{MOST_SESSIONS} sessions did not meet it")
 
 
 class Caller:

@@ -216,7 +216,7 @@ def test_errors_name_both(caller: Caller, way: Callable[..., Any]) -> None:
     with pytest.raises(
         openai.APIConnectionError, match=rf"{NAME}:{server.port}/v1 \[127\.0\.0\.1\].*refused"
     ):
-        caller.run(way, _inherited=inherited)
+        caller.run(way, _inherited=inherited, max_retries=0)
 
 
 @every_kind
