@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generate import commands, errors, keys, outcomes, parameters, signatures, simulator
+from generate import commands, errors, keys, migrate, outcomes, parameters, signatures, simulator
 
 ROOT = Path(__file__).parent.parent
 GENERATED = {
@@ -16,6 +16,7 @@ GENERATED = {
     "docs/parameters.md": parameters.source,
     "docs/simulator.md": simulator.source,
     "src/vllm_connect/client/signatures.py": signatures.source,
+    **migrate.pages(),
 }
 
 
@@ -34,6 +35,7 @@ def main() -> int:
     for name in names:
         print(name)
         if "--check" not in sys.argv:
+            (ROOT / name).parent.mkdir(exist_ok=True)
             (ROOT / name).write_text(GENERATED[name](), encoding="utf-8")
     return int(bool(names) and "--check" in sys.argv)
 

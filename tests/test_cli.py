@@ -23,7 +23,7 @@ from vllm_connect.simulator.options import OPTIONS
 
 
 def test_help_does_not_import_the_sdk() -> None:
-    """`--help` of every command answers without importing the SDK."""
+    """`--help` of every command answers without importing the SDK, nor LibCST."""
     code = (
         "import sys\n"
         "from vllm_connect.cli import main\n"
@@ -31,7 +31,7 @@ def test_help_does_not_import_the_sdk() -> None:
         "    sys.argv = ['vllm-connect', *command.split(), '--help']\n"
         "    try: main()\n"
         "    except SystemExit as end: assert end.code == 0, (command, end.code)\n"
-        "    assert not {'openai', 'httpx', 'httpx2'} & set(sys.modules), command\n"
+        "    assert not {'openai', 'httpx', 'httpx2', 'libcst'} & set(sys.modules), command\n"
     )
     names = [function.__name__ for function, _examples in COMMANDS]
     shown = subprocess.run(

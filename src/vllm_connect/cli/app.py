@@ -18,6 +18,7 @@ from vllm_connect.cli import (
     doctor,
     embed,
     info,
+    migrate,
     models,
     simulator,
     tokenize,
@@ -47,6 +48,13 @@ COMMANDS = (
     (complete.complete, ("vllm-connect complete -q 'def fibonacci(n):' --max-tokens 64 --stats",)),
     (embed.embed, ("vllm-connect embed --file documents.jsonl --field text > vectors.jsonl",)),
     (tokenize.tokenize, ("vllm-connect tokenize --text 'How many tokens is this?'",)),
+    (
+        migrate.migrate,
+        (
+            "vllm-connect migrate src tests --model-map gpt-4o=qwen",
+            "vllm-connect migrate . --write && git diff",
+        ),
+    ),
     (
         simulator.simulator,
         ("vllm-connect simulator --model my-model --reasoning-parser qwen3 --token-delay 0.02",),

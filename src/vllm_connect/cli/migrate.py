@@ -1,0 +1,210 @@
+"""`vllm-connect migrate`: move a code base from OpenAI to vLLM."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vllm_connect.cli.failure import Failure
+from vllm_connect.cli.terminal import complain, has_colour, print_json, print_table, shown, single_line, write
+
+if TYPE_CHECKING:
+    from vllm_connect.migrate.finding import Finding
+    from vllm_connect.migrate.report import Report
+    from vllm_connect.migrate.run import Finished
+
+__all__ = ["migrate"]
+
+FAILED, USAGE = 1, 2
+COLOURS = {"breaks": "31", "silently ignored": "33", "changes output": "33", "cosmetic": "2"}
+DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
+# Places named for one step; --json has all of them.
+MOST_PLACES = 3
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)
+]
+Write = Annotated[bool, typer.Option("--write", help="Change the files; without it nothing is written.")]
+Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something is left to do.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
+Sarif = Annotated[bool, typer.Option("--sarif", help="Print the report as SARIF 2.1.0, for code hosts.")]
+ModelMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-map",
+        metavar="OLD=NEW,...",
+        help="Served names in place of OpenAI's, such as gpt-4o=qwen. Repeatable.",
+    ),
+]
+Dirty = Annotated[bool, typer.Option("--dirty", help="Write although git holds uncommitted changes.")]
+
+
+def migrate(
+    paths: Paths,
+    write: Write = False,
+    check: Check = False,
+    json: Json = False,
+    sarif: Sarif = False,
+    model_map: ModelMap = None,
+    dirty: Dirty = False,
+) -> None:
+    """Move a code base from OpenAI to vLLM.
+
+    Shows what would change as a diff, what is left to do, and in which order. What cannot be rewritten exactly is left
+    and reported. Nothing is sent anywhere. Exit code 0 for a run to its end, 1 with --check when something is left, or
+    where a file could not be written or made this command fail, 2 for a wrong command line or uncommitted changes.
+    """
+    if json and sarif:
+        raise typer.BadParameter("give --json or --sarif, not both")
+    if importlib.util.find_spec("libcst") is None:
+        raise Failure("migrate needs LibCST: pip install 'vllm-connect[migrate]'")
+    report = _report(paths, _models(model_map), is_to_write=write, may_lose=dirty)
+    if json:
+        from vllm_connect.migrate.report import as_json  # noqa: PLC0415  # imports LibCST
+
+        print_json(as_json(report))
+    elif sarif:
+        from vllm_connect import __version__  # noqa: PLC0415
+        from vllm_connect.migrate.report import as_sarif  # noqa: PLC0415
+
+        print_json(as_sarif(report, __version__))
+    else:
+        _show(report, is_written=write)
+    for path, reason in report.unwritten:
+        complain(f"{path}: not written: {reason}")
+    if report.has_crashed or report.unwritten or (check and not report.is_done):
+        raise typer.Exit(FAILED)
+
+
+def _models(pairs: Iterable[str] | None) -> dict[str, str]:
+    models = {}
+    for pair in (one for given in pairs or () for one in given.split(",") if one.strip()):
+        old, equals, new = (part.strip() for part in pair.partition("="))
+        if not equals or not old or not new:
+            raise typer.BadParameter(
+                f"--model-map: {single_line(pair)!r} is not OLD=NEW, such as gpt-4o=qwen"
+            )
+        models[old] = new
+    return models
+
+
+def _report(paths: list[Path], models: dict[str, str], *, is_to_write: bool, may_lose: bool) -> Report:
+    from vllm_connect.migrate.options import Options  # noqa: PLC0415  # imports LibCST
+    from vllm_connect.migrate.report import reported  # noqa: PLC0415
+    from vllm_connect.migrate.writing import unsaved  # noqa: PLC0415
+    from vllm_connect.migrate.writing import write as write_file  # noqa: PLC0415
+
+    finished = _run(paths, Options(models=models))
+    report = reported(finished.outcomes, finished.files, finished.seconds)
+    if not is_to_write or not report.changed:
+        return report
+    lost = [] if may_lose else unsaved(one.path for one in report.changed)
+    if lost:
+        more = f" and {len(lost) - MOST_PLACES} more" if len(lost) > MOST_PLACES else ""
+        complain(
+            f"nothing was written: git could not bring back {', '.join(lost[:MOST_PLACES])}{more}. "
+            "Commit first, or give --dirty."
+        )
+        raise typer.Exit(USAGE)
+    reasons = [(str(one.path), write_file(one)) for one in report.changed]
+    return reported(
+        finished.outcomes,
+        finished.files,
+        finished.seconds,
+        written=tuple(path for path, reason in reasons if not reason),
+        unwritten=tuple((path, reason) for path, reason in reasons if reason),
+    )
+
+
+def _run(paths: list[Path], options: object) -> Finished:
+    from vllm_connect.migrate.options import Options  # noqa: PLC0415  # imports LibCST
+    from vllm_connect.migrate.run import Finished, Looked, Started, migration  # noqa: PLC0415
+
+    assert isinstance(options, Options)
+    total = 0
+    try:
+        for event in migration(paths, options):
+            match event:
+                case Started(_, relevant):
+                    total = relevant
+                case Looked(done):
+                    _progress(done, total)
+                case Finished():
+                    return event
+    except FileNotFoundError as missing:
+        raise typer.BadParameter(f"{single_line(str(missing.filename))}: {missing.strerror}") from None
+    raise AssertionError("a migration ends with Finished")
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        write(f"\r{done} of {total} files\x1b[K" if done < total else "\r\x1b[K", to=sys.stderr)
+
+
+# -- for people
+
+
+def _show(report: Report, *, is_written: bool) -> None:
+    if not is_written:
+        for one in report.changed:
+            for line in _diff(one.before, one.after, str(one.path)):
+                write(line)
+    left = [one for one in report.findings if not one.is_fixed]
+    if left:
+        write("Left to you:\n")
+        for finding in sorted(left, key=lambda one: -one.severity):
+            write(_line(finding))
+        write("\n")
+    counts = report.counts()
+    if counts:
+        print_table(
+            ("rule", "severity", "fixed", "left"),
+            ((one.rule, one.severity.label, one.fixed, one.left) for one in counts),
+        )
+    _show_steps(report)
+    write(_ending(report, is_written=is_written))
+
+
+def _line(finding: Finding) -> str:
+    severity = _coloured(finding.severity.label, COLOURS[finding.severity.label])
+    versions = f" (vLLM {finding.versions})" if finding.versions else ""
+    return f"  {single_line(finding.place)}  {finding.rule}, {severity}: {single_line(finding.message)}{versions}\n"
+
+
+def _show_steps(report: Report) -> None:
+    steps = report.steps()
+    if not steps:
+        return
+    write("\nWhat to do next, the worst first:\n")
+    for number, step in enumerate(steps, 1):
+        more = f" and {len(step.places) - MOST_PLACES} more" if len(step.places) > MOST_PLACES else ""
+        write(
+            f"{number:3}. {single_line(step.todo)}\n     {single_line(', '.join(step.places[:MOST_PLACES]))}{more}\n"
+        )
+
+
+def _ending(report: Report, *, is_written: bool) -> str:
+    files = f"{report.files} file{'' if report.files == 1 else 's'} in {report.seconds:.1f} s"
+    if not report.changed:
+        return f"\n{files}: nothing to rewrite.\n" if report.findings else f"{files}: nothing to migrate.\n"
+    if is_written:
+        return f"\n{files}: {len(report.written)} written. Look at them with git diff, and run your tests.\n"
+    return f"\n{files}: {len(report.changed)} would change. Write them with --write.\n"
+
+
+def _diff(before: str, after: str, path: str) -> Iterator[str]:
+    name = single_line(path)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    for line in lines:
+        yield f"{_coloured(shown(line), DIFF_COLOURS.get(line[:1], ''))}\n"
+    yield "\n"
+
+
+def _coloured(text: str, colour: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and has_colour(sys.stdout) else text

@@ -1,0 +1,54 @@
+"""What arrives at the server when the programs of `programs/` have been migrated and are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["PROGRAMS", "Program", "Request"]
+
+CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+MESSAGES = [{"role": "user", "content": "Say hello."}]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request: its path, what its body has among others, and names that it must not have."""
+
+    path: str
+    has: dict[str, Any]
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program by its file's name, and its requests in order; `says` is on its output."""
+
+    name: str
+    requests: tuple[Request, ...]
+    kind: Literal["generate", "pooling"] = "generate"
+    says: str = ""
+
+
+PROGRAMS = (
+    Program("one_client", (Request(CHAT, {"model": "qwen", "messages": MESSAGES, "temperature": 0}),)),
+    Program(
+        "azure",
+        (Request(CHAT, {"model": "qwen"}), Request(CHAT, {"model": "qwen", "stream": True})),
+    ),
+    Program(
+        "guided",
+        (
+            Request(
+                CHAT,
+                {"structured_outputs": {"choice": ["yes", "no"]}, "top_k": 5},
+                lacks=("guided_choice", "guided_decoding_backend", "metadata"),
+            ),
+        ),
+    ),
+    Program(
+        "functions",
+        (Request(CHAT, {"tool_choice": "auto"}, lacks=("functions", "function_call")),),
+    ),
+    Program("embedding", (Request(EMBEDDINGS, {"model": "bge", "input": ["a", "b"]}),), kind="pooling"),
+)

@@ -1,0 +1,5 @@
+from openai import AzureOpenAI, OpenAI
+
+
+def make(**options):
+    return AzureOpenAI(api_version="2024-06-01", **options), OpenAI(**options)

@@ -1,0 +1,5 @@
+from openai import AzureOpenAI
+
+
+def ask(client: "AzureOpenAI"):
+    return client.models.list()

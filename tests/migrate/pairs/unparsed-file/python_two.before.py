@@ -1,0 +1,2 @@
+import openai
+print "old", openai.api_key

@@ -1,0 +1,196 @@
+"""Files as they are: encodings, line ends, notebooks, documents, projects of several modules, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from vllm_connect.migrate.migration import Outcome, migrated_file
+from vllm_connect.migrate.options import Options
+from vllm_connect.migrate.project import Project
+from vllm_connect.migrate.run import Finished, migration
+from vllm_connect.migrate.source import MOST_BYTES
+from vllm_connect.migrate.walk import files_of
+
+OLD, NEW = "from openai import OpenAI", "from vllm_connect import OpenAI"
+
+
+def migrate(path: Path) -> Outcome:
+    return migrated_file(path, Project(), Options())
+
+
+def run(*paths: Path) -> dict[str, Outcome]:
+    finished = [event for event in migration(paths, Options(), workers=2) if isinstance(event, Finished)]
+    return {one.path.name: one for one in finished[0].outcomes}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"{OLD}\r\n\r\nx = 1\r\n", f"{NEW}\r\n\r\nx = 1\r\n"),
+        (f"{OLD}\nx = 1\r\ny = 2", f"{NEW}\nx = 1\r\ny = 2"),
+        (f"\ufeff{OLD}\n", f"\ufeff{NEW}\n"),
+        (f"# -*- coding: utf-8 -*-\n# caf\u00e9\n{OLD}", f"# -*- coding: utf-8 -*-\n# caf\u00e9\n{NEW}"),
+        (f"if True:\n\t{OLD}\n\n\n", f"if True:\n\t{NEW}\n\n\n"),
+        (f"{OLD} ; x = 1\\\n  + 2\n\f\n", None),
+    ],
+    ids=[
+        "CRLF",
+        "mixed line ends, no last one",
+        "byte order mark",
+        "encoding named",
+        "tabs",
+        "two on a line",
+    ],
+)
+def test_all_else_stays(before: str, after: str | None, tmp_path: Path) -> None:
+    """What is not rewritten stays byte for byte: line ends, marks, tabs, the end of the file."""
+    path = tmp_path / "a.py"
+    path.write_bytes(before.encode())
+    assert migrate(path).content == (None if after is None else after.encode())
+
+
+def test_encoding(tmp_path: Path) -> None:
+    """A file is read and written in the encoding that it names."""
+    path = tmp_path / "a.py"
+    path.write_bytes(f"# coding: latin-1\n# caf\u00e9\n{OLD}\n".encode("latin-1"))
+    assert migrate(path).content == f"# coding: latin-1\n# caf\u00e9\n{NEW}\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{OLD}\n\n# caf\u00e9\n".encode("latin-1"), "not utf-8"),
+        (f"# coding: klingon\n{OLD}\n".encode(), "an encoding that Python does not know"),
+        (f"{OLD}\nprint 'old'\n".encode(), "Python 2"),
+        (f"{OLD}\n(\n".encode(), "not the Python"),
+        (f"{OLD}\n\0\n".encode(), "not the Python"),
+        (f"{OLD}\n{'(' * 3000}1{')' * 3000}\n".encode(), "too deeply"),
+        (f"{OLD}\n#".encode() + b"x" * MOST_BYTES, "larger than 4 MiB"),
+    ],
+    ids=["wrong encoding", "no such encoding", "Python 2", "syntax", "null", "nested", "large"],
+)
+def test_unreadable(content: bytes, said: str, tmp_path: Path) -> None:
+    """A file that cannot be read or parsed is left as it is, and a finding says why; the others are done."""
+    (tmp_path / "bad.py").write_bytes(content)
+    (tmp_path / "good.py").write_text(f"{OLD}\n")
+    came = run(tmp_path)
+    assert came["good.py"].content == f"{NEW}\n".encode()
+    assert came["bad.py"].content is None
+    assert [one.rule for one in came["bad.py"].findings] == ["unparsed-file"]
+    assert said in came["bad.py"].findings[0].message
+
+
+def test_project(tmp_path: Path) -> None:
+    """A client is followed through modules: re-exports, functions, attributes of classes, packages."""
+    files = {
+        "app/__init__.py": "from .llm import client, make\n",
+        "app/llm.py": f"""
+            {OLD}
+            client = OpenAI()
+
+            def make():
+                made = OpenAI()
+                return made
+
+            class Service:
+                shared: OpenAI
+
+                def __init__(self):
+                    self.client = make()
+            """,
+        "app/use.py": """
+            import app
+            from . import llm
+            from .llm import Service as Service_
+            from app import client as c, make
+
+            def run(service: Service_):
+                app.client.completions.create(prompt="1", extra_body={"guided_regex": "a"})
+                llm.client.completions.create(prompt="2", extra_body={"guided_regex": "a"})
+                c.completions.create(prompt="3", extra_body={"guided_regex": "a"})
+                make().completions.create(prompt="4", extra_body={"guided_regex": "a"})
+                service.client.completions.create(prompt="5", extra_body={"guided_regex": "a"})
+                Service_().shared.completions.create(prompt="6", extra_body={"guided_regex": "a"})
+                with make() as d:
+                    create = d.completions.create
+                create(prompt="7", extra_body={"guided_regex": "a"})
+            """,
+        "other.py": "from app.llm import missing\nmissing.completions.create(extra_body={'guided_regex': 'a'})\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    came = run(tmp_path)
+    assert came["use.py"].after.count("structured_outputs") == 7
+    assert "guided_regex" not in came["use.py"].after
+    assert came["other.py"].content is None
+    assert [one.is_fixed for one in came["other.py"].findings] == [False]
+
+
+def test_notebook(tmp_path: Path) -> None:
+    """Code cells change, magics and all else of a notebook stay byte for byte; names go from cell to cell."""
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": [f"```\n{OLD}\n```"]},
+        {"cell_type": "code", "outputs": [{"text": OLD}], "source": ["%pip install openai\n", "!ls\n", OLD]},
+        {"cell_type": "code", "source": "%%bash\necho openai"},
+        {"cell_type": "code", "source": ["client = OpenAI()\n", "files = !ls\n", "client?\n"]},
+        {"cell_type": "code", "source": "def broken(:"},
+        {
+            "source": "client.completions.create(prompt='\u00e9', extra_body={'guided_regex': 'a'})",
+            "cell_type": "code",
+        },
+    ]
+    before = json.dumps({"cells": cells, "nbformat": 4, "n": 1.50}, indent=1, ensure_ascii=False) + "\n"
+    path = tmp_path / "a.ipynb"
+    path.write_text(before, encoding="utf-8")
+    came = migrate(path)
+    expected = before.replace(f'    "{OLD}"\n   ]', f'    "{NEW}"\n   ]')
+    expected = expected.replace("'guided_regex': 'a'", "'structured_outputs': {\\\"regex\\\": 'a'}")
+    assert came.after == expected
+    lines = before.splitlines()
+    assert all(
+        "guided_regex" in lines[one.line - 1] for one in came.findings if one.rule == "guided-decoding"
+    )
+    assert any("cell 6, line 1" in one.message for one in came.findings)
+
+
+def test_markdown(tmp_path: Path) -> None:
+    """Python blocks of a document change, one using the names of another; all between them stays."""
+    before = f"# Title {OLD}\n\n```python title=a\n{OLD}\n```\n\n1. Item\n\n   ```py\n   client = OpenAI(project='p')\n   ```\n\n```sh\n{OLD}\n```\n~~~python\nsome ... pseudo code\n~~~\n"
+    path = tmp_path / "a.md"
+    path.write_text(before)
+    expected = before.replace(f"```python title=a\n{OLD}", f"```python title=a\n{NEW}").replace(
+        "project='p'", ""
+    )
+    assert migrate(path).after == expected
+
+
+def test_files(tmp_path: Path) -> None:
+    """Caches, environments and dependencies are left out, links are not followed out of the folder, a named file is taken."""
+    for name in (
+        "a.py",
+        "sub/b.md",
+        "node_modules/c.py",
+        "env/pyvenv.cfg",
+        "env/d.py",
+        "e.bin",
+        "build/f.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "sub" / "loop").symlink_to(tmp_path)
+    outside = tmp_path.with_name("outside.py")
+    outside.write_text("x")
+    (tmp_path / "link.py").symlink_to(outside)
+    names = [str(path.relative_to(tmp_path)) for path in files_of([tmp_path])]
+    assert names == ["a.py", "sub/b.md"]
+    named = tmp_path / "build" / "f.py"
+    assert files_of([named, tmp_path, tmp_path / "a.py"]) == [
+        named,
+        tmp_path / "a.py",
+        tmp_path / "sub" / "b.md",
+    ]
