@@ -8,7 +8,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import openai
 
-__all__ = ["Check", "Finding", "Status", "Told", "fail", "failed", "ok", "skipped", "warn"]
+from vllm_connect.explain.rule import Told as Explained
+
+__all__ = ["Check", "Finding", "Status", "Told", "explained", "fail", "failed", "ok", "skipped", "warn"]
 
 P = TypeVar("P")
 
@@ -65,7 +67,13 @@ def skipped(reason: str, **facts: Any) -> Told:
     return Told("skipped", reason, "", facts)
 
 
+def explained(told: Explained, **facts: Any) -> Told:
+    """It does not work, as a rule of `explain` tells it."""
+    return Told("fail", told.explanation, told.fix, {"rule": told.rule, **facts})
+
+
 def failed(error: openai.OpenAIError) -> Told:
     """Return what an error of the client says of itself."""
     said = getattr(error, "explanation", "") or str(error)
-    return Told("fail", said, getattr(error, "fix", ""), {"error": type(error).__name__})
+    facts = {"error": type(error).__name__, "rule": getattr(error, "rule", "")}
+    return Told("fail", said, getattr(error, "fix", ""), facts)

@@ -136,10 +136,8 @@ def _unreachable(error: Exception, phase: Phase, *, request: httpx2.Request, cal
     replicas = len(call.replicas.members)
     places = f" at {replicas} replicas" if replicas > 1 and not call.is_pinned else ""
     again = f" after {tries} tries{places}" if tries > 1 else ""
-    happened = (
-        "No connection to" if phase == "connect" else "The connection broke before the answer was complete:"
-    )
-    message = f"{happened} {server}{again}: {reason}."
+    happened = f"No connection to {server}" if phase == "connect" else f"{server} did not answer"
+    message = f"{happened}{again}: {reason}."
     unreachable = ServerUnreachable(
         message, request=request, server=server, phase=phase, reason=reason, attempts=tries
     )

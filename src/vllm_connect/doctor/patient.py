@@ -17,6 +17,7 @@ from vllm_connect.wire.route import Route
 if TYPE_CHECKING:
     from vllm_connect.client import OpenAI
     from vllm_connect.endpoint import Endpoint
+    from vllm_connect.explain.case import Case, Kind
     from vllm_connect.facts import ServerFacts
     from vllm_connect.settings import Settings
 
@@ -116,9 +117,31 @@ class Patient:
         """Whether the server has the route of this kind of request; None where that is not known."""
         return None if self.facts.serves is None else service in self.facts.serves
 
+    def case(self, kind: Kind, **known: Any) -> Case:
+        """Return what is known of a failure that no call has met, for the rules that explain those of calls."""
+        return self.client._case(kind, str(self.endpoint), **known)
+
+    def case_of(self, error: openai.APIStatusError) -> Case:
+        """Return what is known of a status that a call has met."""
+        known, _told = self.client._told_of_status(error.response, error.body)
+        return known
+
+    def refusal(self, model: str) -> openai.OpenAIError | None:
+        """Return the error of a call that names a model, None where it is answered."""
+        try:
+            if self.serves("chat") is not False:
+                self.chat(model=model, max_tokens=1)
+            elif self.serves("embeddings"):
+                self.client.embeddings.create(model=model, input="Say hello.")
+            else:
+                self.client.server.tokenize("Say hello.", model=model)
+        except openai.OpenAIError as error:
+            return error
+        return None
+
     def chat(self, **more: Any) -> Any:
         """Return a short chat's answer."""
-        return self.client.chat.completions.create(model=self.served_model, **{**ASKED, **more})
+        return self.client.chat.completions.create(**{"model": self.served_model, **ASKED, **more})
 
     @cached_property
     def stream(self) -> Stream:

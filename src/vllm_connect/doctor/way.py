@@ -12,14 +12,14 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import openai
 
-from vllm_connect.checks import Check, Told, fail, failed, ok, skipped, warn
+from vllm_connect.checks import Check, Told, explained, fail, failed, ok, skipped, warn
 from vllm_connect.doctor.patient import Patient
-from vllm_connect.endpoint import Endpoint
 from vllm_connect.errors import (
     AnswerIncomplete,
     AnswerMalformed,
@@ -30,6 +30,8 @@ from vllm_connect.errors import (
     RedirectRefused,
     ServerUnreachable,
 )
+from vllm_connect.explain.case import Case
+from vllm_connect.explain.rules import told
 
 __all__ = ["WAY"]
 
@@ -45,6 +47,7 @@ NOT_THERE = (
     InvalidAnswer,
     RedirectRefused,
 )
+UNAUTHORIZED = 401
 NO_ROUTE = (403, 404, 405)
 LONGEST_BODY = 1 << 20
 # Two answers of /health come in moments.
@@ -141,7 +144,7 @@ def http_(patient: Patient) -> Told:
     error = patient.first_error
     if isinstance(error, KeyRefused | KeyRejected):
         return ok("not asked: no request leaves without its key")
-    if isinstance(error, openai.InternalServerError) and not isinstance(error.body, dict):
+    if isinstance(error, openai.APIStatusError) and error.status_code not in (UNAUTHORIZED, *NO_ROUTE):
         return failed(error)
     return ok("answers")
 
@@ -151,22 +154,19 @@ def base_path(patient: Patient) -> Told:
     error = patient.first_error
     if not (isinstance(error, openai.APIStatusError) and error.status_code in NO_ROUTE):
         return ok(patient.endpoint.path or "/")
-    for path in _other_paths(patient.endpoint):
-        if _has_models(patient, path):
-            fix = f"The API is at {path}: write that as the address."
-            return fail(failed(error).said, fix, base_url=path)
-    return failed(error)
+    case = patient.case_of(error)
+    found = next((other for other in _other_addresses(case) if _has_models(patient, other)), None)
+    return explained(told(replace(case, api_at=found)), base_url=found)
 
 
-def _other_paths(endpoint: Endpoint) -> Iterator[str]:
-    """Yield where else the API may be: with or without /v1, once in place of twice, at the root."""
-    root = endpoint.root_url
-    while root.endswith("/v1"):
-        root = root.removesuffix("/v1")
-    origin = endpoint.base_url.removesuffix(endpoint.path)
-    for path in dict.fromkeys((f"{root}/v1", root, f"{origin}/v1")):
-        if path != endpoint.base_url:
-            yield path
+def _other_addresses(case: Case) -> Iterator[str]:
+    """Yield where else the API may be: where a call would be told that it is, with or without /v1, at the root."""
+    path = case.base_path
+    paths = (f"{path}/v1", path.removesuffix("/v1") or "/v1", "/v1")
+    at_paths = (str(replace(case.endpoint, path=other)) for other in paths)
+    for address in dict.fromkeys((case.better_address, *at_paths)):
+        if address != case.server:
+            yield address
 
 
 def _has_models(patient: Patient, base_url: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import statistics
 from collections.abc import Sequence
@@ -10,10 +9,11 @@ from typing import Any
 
 import openai
 
-from vllm_connect.checks import Check, Told, fail, failed, ok, skipped, warn
+from vllm_connect.checks import Check, Told, explained, fail, failed, ok, skipped, warn
 from vllm_connect.doctor.patient import TOKENS, Patient
 from vllm_connect.errors import ModelNotChosen
-from vllm_connect.facts import ServedModel, only_base_model
+from vllm_connect.explain.rules import told
+from vllm_connect.facts import ROUTES, ServedModel, only_base_model
 
 __all__ = ["WORK"]
 
@@ -25,6 +25,8 @@ UNIT = 0.01
 # Seconds within which the tokens of no model come, and a time of which all of them can have been held back.
 AT_ONCE, LONG = 0.004, 0.1
 CHOICE = "yes"
+# What vLLM answers where it has no such route.
+NO_ROUTE = {"detail": "Not Found"}
 TOOL: Any = {
     "type": "function",
     "function": {
@@ -42,14 +44,9 @@ def engine(patient: Patient) -> Told:
     except openai.NotFoundError:
         return skipped("a gateway hides /health")
     if not lives:
-        return fail(
-            "/health answers 503: the engine is dead", "Start the server again; its log says what it died of."
-        )
+        return explained(told(patient.case("engine dead")))
     if patient.serves("sleep") and patient.client.server.is_sleeping():
-        return fail(
-            "the engine sleeps, so that requests wait for ever",
-            "Wake it: client.server.wake_up(), or POST /wake_up.",
-        )
+        return explained(told(patient.case("asleep")))
     return ok("it lives")
 
 
@@ -80,26 +77,21 @@ def models(patient: Patient) -> Told:
     served = patient.facts.models
     names = [model.id for model in served]
     wanted = patient.settings.model
-    if not names:
-        return fail(
-            "no model is listed", "Is it the address of a vLLM server? `vllm serve MODEL` lists its model."
-        )
     unserved = sorted({real for real in patient.settings.model_aliases.values() if real not in names})
     try:
         real = patient.settings.model_aliases.get(wanted, wanted) if wanted else None
         patient.served_model = real or only_base_model(served, patient.endpoint.place)
-    except ModelNotChosen:
+    except ModelNotChosen as error:
+        if not names:
+            return failed(error)
         patient.served_model = names[0]
-        fix = f'Name one in calls, or set it: model="{names[0]}" or VLLM_MODEL={names[0]}.'
-        return warn(f"several are served: {', '.join(names)}", fix, models=names)
+        return failed(error)._replace(status="warn")
     if patient.served_model not in names:
-        missing, patient.served_model = patient.served_model, names[0]
-        origin = patient.settings.origins.get("model", "argument")
-        nearest = difflib.get_close_matches(missing, names, n=1, cutoff=0.0)[0]
-        return fail(
-            f"{missing} (from {origin}) is not served; served is {', '.join(names)}",
-            f'Set model="{nearest}", or name it as calls do: model_aliases={{"{missing}": "{nearest}"}}.',
-            models=names,
+        refusal = patient.refusal(patient.served_model)
+        if refusal is not None:
+            return failed(refusal)
+        return warn(
+            f"{patient.served_model} is not listed, and answers; listed is {', '.join(names)}", models=names
         )
     if unserved:
         return warn(f"aliases stand for what is not served: {', '.join(unserved)}", models=names)
@@ -120,7 +112,10 @@ def _base(patient: Patient) -> tuple[ServedModel, ...]:
 
 def _without(patient: Patient, service: str) -> Told | None:
     """Return why a kind of request is not tried, None where it is."""
-    return skipped("this server does not serve it") if patient.serves(service) is False else None
+    if patient.serves(service) is not False:
+        return None
+    path = next(route.path for route in ROUTES if route.service == service)
+    return skipped(told(patient.case("status", status=404, body=NO_ROUTE, path=path)).explanation)
 
 
 def chat(patient: Patient) -> Told:

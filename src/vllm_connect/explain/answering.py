@@ -47,7 +47,7 @@ ANSWERING: tuple[Rule, ...] = (
         "page-of-success",
         "a success that is a page of HTML, such as of a login",
         (being("shape"), when(lambda case: case.is_html)),
-        "{happened}.",
+        "{place} answered {path} with a page of HTML, and not with what vLLM answers.",
         "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, or give the gateway "
         "what it wants (default_headers=). {address_from}",
     ),
@@ -70,13 +70,14 @@ ANSWERING: tuple[Rule, ...] = (
         "an answer that began and did not end right, of which a part is there",
         (being("cut"), lacks(lambda case: case.came is None)),
         "{happened}.",
-        "What came of it is in the error's `partial` ({came:,} characters); ask again, or go on from there.",
+        "What came of it is in the error's `partial` ({came:,} characters): ask again, or go on from there. Why it broke off "
+        "stands in the log of the server, or of a gateway before it.",
     ),
     Rule(
         "cut-unread",
         "an answer that began and did not end right, of which nothing is there",
         (being("cut"),),
         "{happened}.",
-        "Ask again.",
+        "Ask again. Why it broke off stands in the log of the server, or of a gateway before it.",
     ),
 )

@@ -29,6 +29,8 @@ Kind = Literal[
     "redirect",  # the answer is a redirect
     "shape",  # the answer succeeds, and is no answer
     "within",  # an error came in the place of an answer, or of a part of it
+    "engine dead",  # the server says on its side that its engine is dead
+    "asleep",  # the server says on its side that its engine sleeps
     "status",  # the answer is an error by its status
     "other",  # none of these: an error of the SDK's own
 ]
@@ -71,6 +73,7 @@ class Case:
     `happened` is the error's own sentence about it, `reason` the plain cause of what broke. `body` is what an error
     answer said, `request` the bytes of what was asked, `came` the characters of an answer that broke off. `models` and `serves` are what the server was found to serve,
     None where it was not asked; `own_key` says that the Authorization was the caller's own; `proxy` is the one between.
+    `api_at` is the address of the API, for whoever has looked for it: empty where nobody has, None where it is nowhere.
     """
 
     kind: Kind
@@ -90,6 +93,7 @@ class Case:
     models: tuple[ServedModel, ...] | None = None
     serves: frozenset[Service] | None = None
     proxy: Proxy | None = None
+    api_at: str | None = ""
 
     # -- the server and its settings
 
@@ -124,8 +128,17 @@ class Case:
         return str(replace(self.endpoint, scheme=scheme))
 
     @property
-    def with_v1(self) -> str:
-        return f"{self.server.rstrip('/')}/v1"
+    def has_v1(self) -> bool:
+        return "/v1/" in f"{self.base_path}/"
+
+    @property
+    def base_path(self) -> str:
+        return self.endpoint.path
+
+    @property
+    def better_address(self) -> str:
+        """The address under which the API is, as it was found, else as far as it can be told by the one that was set."""
+        return self.api_at or str(replace(self.endpoint, path=_better_path(self.base_path)))
 
     @property
     def address_from(self) -> str:
@@ -180,6 +193,14 @@ class Case:
         return printable(named)[:LONGEST_NAME] if isinstance(named, str) else ""
 
     @property
+    def model_from(self) -> str:
+        """Where the name of the model was set, behind the name; nothing where a call or an argument gave it."""
+        origin = self.settings.origins.get("model", "argument")
+        wanted = self.settings.model or ""
+        is_set = bool(self.model) and self.model in (wanted, self.settings.model_aliases.get(wanted))
+        return f" (from {origin})" if is_set and origin != "argument" else ""
+
+    @property
     def route(self) -> str:
         """The path as vLLM knows it: below the server's root."""
         return self.path.removeprefix(self.endpoint.path.removesuffix("/v1"))
@@ -187,6 +208,11 @@ class Case:
     @property
     def known_route(self) -> Route | None:
         return _BY_PATH.get(self.route)
+
+    @property
+    def is_of_api(self) -> bool:
+        """Whether it would be a route of vLLM's below its own base path."""
+        return f"/v1{self.path.removeprefix(self.base_path)}" in _BY_PATH
 
     @property
     def service_needs(self) -> str:
@@ -298,6 +324,15 @@ class Case:
     def variable(self) -> str:
         """Where the proxy's address is from."""
         return "" if self.proxy is None else self.proxy.variable
+
+
+def _better_path(path: str) -> str:
+    """Return where the API is likelier than at this path: where its /v1 is, else in the place of what is like a /v1."""
+    before, mark, behind = f"{path}/".partition("/v1/")
+    if mark:
+        return f"{before}/v1" if behind else "/v1"
+    kept, _, last = path.rpartition("/")
+    return f"{kept}/v1" if re.fullmatch(r"v\d.*", last) else f"{path}/v1"
 
 
 def _alike(name: str, names: tuple[str, ...]) -> list[str]:

@@ -155,7 +155,7 @@ REACHING: tuple[Rule, ...] = (
         "the server's certificate is by a private authority, or signed by itself",
         (UNREACHED, reason("certificate is not trusted")),
         "{happened}.",
-        "For a private authority give its certificate: tls=Tls(ca='ca.pem').",
+        "For a private authority give its certificate: tls=Tls(ca='ca.pem'), or SSL_CERT_FILE=ca.pem in the environment.",
     ),
     Rule(
         "client-certificate-missing",
@@ -260,7 +260,7 @@ TIMERS: tuple[Rule, ...] = (
         "no connection came about in time",
         (being("timer"), when(lambda case: case.timer == "connect")),
         "{happened}.",
-        "Is the host up, and the port not blocked? The timer is timeouts.connect.",
+        "Is the host up, and the port not blocked (a firewall)? The timer is timeouts.connect. {address_from}",
     ),
     Rule(
         "timer-asleep",
@@ -286,14 +286,15 @@ TIMERS: tuple[Rule, ...] = (
         "a stream stood still",
         (being("timer"), when(lambda case: case.timer == "between_tokens")),
         "{happened}.",
-        "The timer is timeouts.between_tokens.",
+        "The server, or a gateway before it, hangs: look at its log. If it pauses so long by right, raise timeouts.between_tokens.",
     ),
     Rule(
         "timer-total",
         "the call took longer than its total",
         (being("timer"),),
         "{happened}.",
-        "For longer answers raise timeouts.total (or timeout=), or stream the answer.",
+        "For longer answers raise timeouts.total (or timeout=), or stream the answer. (A server with sleep mode may be asleep: "
+        "client.server.is_sleeping().)",
     ),
     Rule(
         "not-ready",

@@ -6,7 +6,7 @@ The words are vLLM's (0.32; older ones where they differ), each pattern as much 
 from __future__ import annotations
 
 from vllm_connect.explain.case import Case
-from vllm_connect.explain.rule import Rule, being, lacks, said, status, when
+from vllm_connect.explain.rule import Rule, being, either, lacks, said, status, when
 
 __all__ = ["REFUSING"]
 
@@ -36,6 +36,11 @@ def _wants_tls(case: Case) -> bool:
 def _wants_certificate(case: Case) -> bool:
     """Whether nginx says that a client certificate is missing, or not accepted."""
     return "SSL certificate was sent" in case.page or "SSL certificate error" in case.page
+
+
+def _is_base_in_doubt(case: Case) -> bool:
+    """Whether a route is missing below a base path that is not vLLM's own, and under which no models were found."""
+    return _lacks_route(case) and case.base_path != "/v1" and not case.models and case.api_at is not None
 
 
 def _lacks_of_kind(case: Case) -> bool:
@@ -127,21 +132,21 @@ MODELS: tuple[Rule, ...] = (
         "model-not-served-adapters",
         "404 for the model, of a server with LoRA adapters",
         (said(r"(?i)\bmodel\b.* does not exist"), when(lambda case: case.has_adapters)),
-        "{place} does not serve the model `{model}`, nor has it an adapter of that name loaded.",
+        "{place} does not serve the model `{model}`{model_from}, nor has it an adapter of that name loaded.",
         "Name one that it serves: {nearest}. An adapter is loaded by client.server.load_lora_adapter(name, path).",
     ),
     Rule(
         "model-not-served",
         "404 for the model, and what the server serves is known",
         (said(r"(?i)\bmodel\b.* does not exist"), when(lambda case: case.names)),
-        "{place} does not serve the model `{model}`.",
+        "{place} does not serve the model `{model}`{model_from}.",
         "Name one that it serves: {nearest}. model_aliases={{'{model}': '{best}'}} maps the name in your code to it.",
     ),
     Rule(
         "model-unknown",
         "404 for the model",
         (said(r"(?i)\bmodel\b.* does not exist"),),
-        "{place} does not serve the model `{model}`.",
+        "{place} does not serve the model `{model}`{model_from}.",
         "client.models.list() shows the names that this server accepts; leave `model` out to have its only one.",
     ),
 )
@@ -322,9 +327,23 @@ LOAD: tuple[Rule, ...] = (
     Rule(
         "engine-dead",
         "the engine behind the server has failed",
-        (said(r"(?i)EngineCore encountered an issue|EngineDeadError|Engine loop (is not running|has died)"),),
+        (
+            either(
+                being("engine dead"),
+                said(
+                    r"(?i)EngineCore encountered an issue|EngineDeadError|Engine loop (is not running|has died)"
+                ),
+            ),
+        ),
         "The engine of {place} has failed, and does not come back by itself.",
         "Start the server again; what the engine failed of stands in the server's log, before its last error.",
+    ),
+    Rule(
+        "asleep",
+        "the server says that its engine sleeps, as doctor asks it",
+        (being("asleep"),),
+        "{place} is asleep, and lets requests wait until it is woken.",
+        "Wake it: client.server.wake_up(), or POST /wake_up.",
     ),
     Rule(
         "queue-full",
@@ -369,12 +388,26 @@ ROUTES: tuple[Rule, ...] = (
         "missing-v1",
         "404, and there is no /v1 in the path",
         (
-            when(_lacks_route),
-            lacks(lambda case: "/v1" in case.endpoint.path),
+            when(_is_base_in_doubt),
+            lacks(lambda case: case.has_v1),
             lacks(lambda case: case.known_route),
         ),
-        "{server} has no route {path}: is the base path missing its /v1?",
-        "Write base_url='{with_v1}'. {address_from}",
+        "{place} has no route {path}: the base path {base_path} of the address lacks its /v1.",
+        "Write base_url='{better_address}'. {address_from}",
+    ),
+    Rule(
+        "base-path",
+        "404 for a route that every vLLM server has, below a base path of one's own",
+        (when(_is_base_in_doubt), when(lambda case: case.is_of_api and not case.kind_needed)),
+        "{place} has no route {path}: its API is not at the base path {base_path} of the address.",
+        "Write base_url='{better_address}'. {address_from}",
+    ),
+    Rule(
+        "base-path-or-kind",
+        "404 for a route of one kind of server, below a base path of one's own under which nothing was found yet",
+        (when(_is_base_in_doubt), when(lambda case: case.is_of_api)),
+        "{place} has no route {path}: its API is not at the base path {base_path} of the address, or it does not have {route}.",
+        "Write base_url='{better_address}' if its API is there; else set base_url to a server {brought_by}. {address_from}",
     ),
     Rule(
         "missing-api",
@@ -424,7 +457,8 @@ ROUTES: tuple[Rule, ...] = (
         "a route that vLLM does not have",
         (when(_lacks_route), when(lambda case: case.is_frameworks)),
         "{place} has no route {path}.",
-        "A vLLM server serves either text generation or embeddings, and some routes only with their option.",
+        "Check the path of your call, and base_url ({server}). vLLM has some routes only with an option or a kind of model: "
+        "client.server.info() tells what this one serves.",
     ),
     Rule(
         "route-foreign",
@@ -442,9 +476,16 @@ ROUTES: tuple[Rule, ...] = (
     ),
     Rule(
         "barred",
-        "403 that is not vLLM's",
-        (status(403), lacks(lambda case: case.is_handlers)),
+        "403 without words, as none of vLLM's is",
+        (status(403), lacks(lambda case: case.said)),
         "The answer is not vLLM's: {place} bars {path}.",
+        "A gateway before the server must let it through, or wants credentials of its own (default_headers=).",
+    ),
+    Rule(
+        "barred-said",
+        "any other 403",
+        (status(403),),
+        "{place} bars {path}: {said}",
         "A gateway before the server must let it through, or wants credentials of its own (default_headers=).",
     ),
 )
@@ -529,12 +570,14 @@ OTHERS: tuple[Rule, ...] = (
         "any other error in the server's words",
         (being("status"), when(lambda case: case.said)),
         "{place} answered {path} with status {status}: {said}",
+        "More stands in the log of the server, or of a gateway before it.",
     ),
     Rule(
         "said-within",
         "any other error within an answer",
         (being("within"), when(lambda case: case.said)),
         "{place} put an error into its answer: {said}",
+        "The cause stands in the server's log.",
     ),
     Rule(
         "nothing-said",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vllm_connect.explain.case import Case, Kind
 from vllm_connect.explain.words import printable
 
-__all__ = ["Condition", "Rule", "Told", "being", "lacks", "reason", "said", "status", "when"]
+__all__ = ["Condition", "Rule", "Told", "being", "either", "lacks", "reason", "said", "status", "when"]
 
 # What a condition found: whether it fits, and what its pattern caught, by name.
 Found = Mapping[str, str] | bool
@@ -94,6 +94,15 @@ def said(pattern: str) -> Condition:
 def when(fits: Callable[[Case], object]) -> Condition:
     """Fit where this is true."""
     return lambda case: bool(fits(case))
+
+
+def either(*conditions: Condition) -> Condition:
+    """Fit where one of these conditions does."""
+
+    def fits(case: Case) -> Found:
+        return next((found for condition in conditions if (found := condition(case))), False)
+
+    return fits
 
 
 def lacks(fits: Callable[[Case], object]) -> Condition:

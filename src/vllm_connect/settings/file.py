@@ -77,7 +77,10 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         reason, _, place = str(cause).partition(" (at ")
         line = re.match(r"line (\d+)", place)
         number = line[1] if line else len(text.splitlines())
-        raise SettingsError(f"{path}:{number}: not valid TOML: {reason}.") from None
+        raise SettingsError(
+            f"{path}:{number}: not valid TOML: {reason}. Mend that line; a text stands in quotes, as in "
+            'base_url = "http://gpu1:8000".'
+        ) from None
 
 
 def _table_at(document: dict[str, Any], keys: tuple[str, ...], path: Path) -> dict[str, Any] | None:
@@ -136,7 +139,7 @@ def _problems(values: Mapping[str, Any], table: tuple[str, ...], found: Settings
         field_ = FIELDS.get(name)
         known = set(FIELDS) - ({"profile"} if table else set())
         if field_ is None or name not in known:
-            yield f"{place}: unknown setting `{name}`{nearest(name, known | (set() if table else {PROFILE_TABLE}))}."
+            yield f"{place}: unknown setting `{name}`{nearest(name, known | (set() if table else {PROFILE_TABLE}))}"
         elif not field_.fits(value):
             yield f"{place}: `{name}` takes {field_.takes}, not {_kind(value)}."
         elif found.kind == "project file" and not field_.in_project_file:
@@ -164,11 +167,11 @@ def _kind(value: object) -> str:
 
 
 def nearest(name: str, known: set[str]) -> str:
-    """Return `; did you mean ...?` for the nearest known name, or the list of all."""
+    """Return the end of a sentence: `; did you mean ...?` for the nearest known name, or the list of all."""
     import difflib  # noqa: PLC0415 - for a mistyped name only
 
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(sorted(known))}."
 
 
 def find_project_file(start: Path, home: Path | None, user_file: Path | None) -> SettingsFile | None:

@@ -79,7 +79,11 @@ class FileKey:
         try:
             text = self.path.expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as cause:
-            raise KeyRejected(f"{self.place}: the key file {self.path} cannot be read ({cause}).") from None
+            reason = cause.strerror if isinstance(cause, OSError) else "it is not UTF-8"
+            raise KeyRejected(
+                f"{self.place}: the key file {self.path} cannot be read ({reason}). Name a text file that holds the key "
+                "and nothing else."
+            ) from None
         return Key(text, source=f"{self.place} ({self.path})")
 
 

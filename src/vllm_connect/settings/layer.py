@@ -81,9 +81,9 @@ def _profile(name: str, chosen_by: str, files: tuple[SettingsFile, ...]) -> list
     found = [_table(file, file.profiles[name], "profiles", name) for file in files if name in file.profiles]
     if not found:
         known = {profile for file in files for profile in file.profiles}
-        where = ", ".join(str(file.path) for file in files) or "no settings file was found"
-        hint = nearest(name, known) if known else f"; no profile is defined ({where})"
-        raise SettingsError(f"{chosen_by}: no profile named {name!r}{hint}.")
+        where = ", ".join(str(file.path) for file in files) or "vllm-connect.toml"
+        hint = nearest(name, known) if known else f". Define it as a table [profiles.{name}] in {where}."
+        raise SettingsError(f"{chosen_by}: no profile named {name!r}{hint}")
     return found
 
 
@@ -106,7 +106,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     )
     ours = {name for name in known if name.startswith("VLLMCONNECT_")}
     return [
-        f"The environment variable {name} is not read{nearest(name, ours)}."
+        f"The environment variable {name} is not read{nearest(name, ours)}"
         for name in sorted(environ)
         if name.startswith("VLLMCONNECT_") and name not in known
     ]

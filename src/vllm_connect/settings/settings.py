@@ -225,7 +225,7 @@ def _check_key(kind: type | None, name: str, key: str, place: str) -> None:
         return
     known = {one.name for one in fields(kind)}
     if key not in known:
-        raise SettingsError(f"{place}: unknown setting `{name}.{key}`{nearest(key, known)}.")
+        raise SettingsError(f"{place}: unknown setting `{name}.{key}`{nearest(key, known)}")
 
 
 def _made(make: Callable[[dict[str, Any]], Any], table: dict[str, Any], places: str) -> Any:
@@ -247,7 +247,7 @@ def parse_endpoints(base_url: object, place: str) -> tuple[Endpoint, ...]:
         if endpoint in others or (
             not endpoint.address and endpoint.by_name in [one.by_name for one in others if not one.address]
         ):
-            raise SettingsError(f"{source} names {endpoint} twice; each replica has one address.")
+            raise SettingsError(f"{source} names {endpoint} twice; name each replica once.")
     return endpoints
 
 
