@@ -20,7 +20,7 @@ __all__ = ["gateway"]
 def gateway(server: str, own: Mapping[str, Reply]) -> Iterator[str]:
     """Run a gateway before the server at this URL and yield its own; "*" stands for every path but /v1/models.
 
-    "PATH stream" is its reply to what asks for a stream.
+    "PATH stream" is its reply to what asks for a stream, "PATH structured_outputs" to what is held to some.
     """
     behind = urlsplit(server)
 
@@ -31,8 +31,16 @@ def gateway(server: str, own: Mapping[str, Reply]) -> Iterator[str]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             path = self.path.partition("?")[0]
-            streamed = own.get(f"{path} stream") if b'"stream":true' in body else None
-            reply = streamed or own.get(path) or (None if path == "/v1/models" else own.get("*"))
+            marks = {"stream": b'"stream":true', "structured_outputs": b'"structured_outputs":'}
+            asked = next(
+                (
+                    own[f"{path} {name}"]
+                    for name, mark in marks.items()
+                    if mark in body and f"{path} {name}" in own
+                ),
+                None,
+            )
+            reply = asked or own.get(path) or (None if path == "/v1/models" else own.get("*"))
             self.send(self.passed_on(body) if reply is None else reply)
 
         def passed_on(self, body: bytes) -> Reply:

@@ -2,84 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest import mock
 
+import anyio
 import openai
 import pytest
-import trustme
 
 from tests.commands import run
-from tests.gateway import gateway
-from vllm_connect import OpenAI
+from tests.runs import SHELLS
+from tests.set_ups import (
+    BROKEN,
+    CALLS,
+    CHAT,
+    EMBEDDINGS,
+    KEY,
+    PLATFORM_KEY,
+    RESTLESS,
+    Broken,
+    Place,
+    SetUp,
+    Words,
+    as_json,
+    at,
+    closed_port,
+    listed,
+)
+from vllm_connect import AsyncOpenAI, OpenAI
 from vllm_connect.checks import Check, Told, fail, findings, ok, warn
-from vllm_connect.settings import FileKey
-from vllm_connect.simulator import Reply, Simulator
+from vllm_connect.simulator import Reply
 
-KEY = "sk-the-right-key"
-PLATFORM_KEY = "sk-proj-of-openai"
-
-
-class SetUp(NamedTuple):
-    """What a user has: the command line behind `doctor`, and the environment."""
-
-    arguments: tuple[str, ...]
-    environ: Mapping[str, str] = MappingProxyType({})
-
-
-class Place:
-    """Where set-ups are built: what they start is stopped at the end."""
-
-    def __init__(self, started: ExitStack, folder: Path) -> None:
-        self._started = started
-        self.folder = folder
-
-    def start(self, context: Any) -> Any:
-        return self._started.enter_context(context)
-
-    def server(self, fault: str = "", **options: Any) -> Simulator:
-        """Start a server, which meets a fault at every request."""
-        given: dict[str, Any] = {"models": ("qwen",), **options}
-        fault_options: dict[str, Any] = {}
-        for name in ("path", "code", "to"):
-            if name in given:
-                fault_options[name] = given.pop(name)
-        server: Simulator = self.start(Simulator(**given))
-        if fault:
-            server.faults.turn_on(fault, **fault_options)
-        return server
-
-    def gateway(self, own: dict[str, Reply], **options: Any) -> str:
-        """Start a server behind a gateway, and return the gateway's address."""
-        url: str = self.start(gateway(self.server(**options).url.removesuffix("/v1"), own))
-        return url
-
-    def tls(self, *names: str, ask_client: bool = False, expired: bool = False) -> tuple[Simulator, Path]:
-        """Start a server with a certificate by an authority of its own; return it, and the authority's file."""
-        authority = trustme.CA()
-        ends = datetime.now(UTC) - timedelta(days=1) if expired else None
-        issued = authority.issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=ends)
-        chain, ca = self.folder / "server.pem", self.folder / "ca.pem"
-        issued.private_key_and_cert_chain_pem.write_to_path(chain)
-        authority.cert_pem.write_to_path(ca)
-        asking: dict[str, Any] = {"ssl_ca_certs": str(ca), "ssl_cert_reqs": 2} if ask_client else {}
-        return self.server(ssl_certfile=str(chain), **asking), ca
-
-    def file(self, name: str, text: str) -> str:
-        path = self.folder / name
-        path.write_text(text)
-        return str(path)
+every_shell = pytest.mark.parametrize("shell", SHELLS)
 
 
 @pytest.fixture
@@ -88,326 +50,97 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(started, tmp_path)
 
 
-def page(status: int = 200) -> Reply:
-    return Reply(status, {"content-type": "text/html"}, b"<html><title>Sign in</title></html>")
+# -- what is broken
+
+every_broken = pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name.replace(" ", "-"))
 
 
-class Broken(NamedTuple):
-    """A broken set-up: how it comes about, which check fails first, what it says and how it is mended."""
-
-    name: str
-    make: Callable[[Place], SetUp]
-    check: str
-    said: str
-    fix: str = ""
-    code: int = 1
+def shown(text: str, place: Place) -> str:
+    """Return a text without what is of this one run: ports and the folder."""
+    return re.sub(
+        r"(127\.0\.0\.1|localhost):\d{4,5}\b", r"\1:PORT", text.replace(str(place.folder), "FOLDER")
+    )
 
 
-def closed_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def words_of(error: Any, place: Place) -> Words:
+    return Words(getattr(error, "rule", ""), shown(error.explanation, place), shown(error.fix, place))
 
 
-def at(server: Simulator, **environ: str) -> SetUp:
-    return SetUp((server.url,), environ)
-
-
-def trusted(server: Simulator, ca: Path, url: str = "") -> SetUp:
-    return SetUp((url or server.url,), {"SSL_CERT_FILE": str(ca)})
-
-
-def keyed(place: Place, environ: dict[str, str], *arguments: str) -> SetUp:
-    server = place.server(api_key=KEY)
-    return SetUp((server.url, *arguments), environ)
-
-
-def refused(server: Simulator) -> SetUp:
-    server.faults.turn_on("refused")
-    return at(server)
-
-
-BROKEN = (
-    # -- settings
-    Broken(
-        "another scheme", lambda _: SetUp(("ftp://gpu1",)), "settings", "scheme 'ftp'", "Write http://gpu1"
-    ),
-    Broken("no such profile", lambda _: SetUp(("--profile", "prod")), "settings", "no profile.*prod|prod"),
-    Broken(
-        "a file that is not TOML",
-        lambda place: SetUp((), {"VLLMCONNECT_CONFIG": place.file("config.toml", "base_url = gpu1")}),
-        "settings",
-        "config.toml",
-    ),
-    Broken(
-        "a misspelt setting",
-        lambda place: SetUp((), {"VLLMCONNECT_CONFIG": place.file("config.toml", 'base_ulr = "gpu1"')}),
-        "settings",
-        "base_ulr",
-        "base_url",
-    ),
-    Broken("an address twice", lambda _: SetUp(("gpu1,gpu1",)), "settings", "twice"),
-    Broken(
-        "a key with a line break within",
-        lambda _: SetUp(("localhost:1",), {"VLLM_API_KEY": "one\ntwo", "VLLM_BASE_URL": "localhost:1"}),
-        "settings",
-        "VLLM_API_KEY",
-    ),
-    # -- the way there
-    Broken("an unknown name", lambda _: SetUp(("gpu1.invalid",)), "name", "not known", "spelling", 3),
-    Broken(
-        "no unix socket",
-        lambda place: SetUp((f"unix://{place.folder}/none.sock",)),
-        "name",
-        "no such unix socket",
-        "--uds",
-        3,
-    ),
-    Broken(
-        "nothing listens",
-        lambda _: SetUp((f"localhost:{closed_port()}",)),
-        "connection",
-        "connection refused",
-        "wait",
-        3,
-    ),
-    Broken(
-        "still loading",
-        lambda place: refused(place.server()),
-        "connection",
-        "connection refused",
-        "loading",
-        3,
-    ),
-    Broken(
-        "the wrong variable",
-        lambda _: SetUp((), {"VLLM_BASE_URL": f"http://localhost:{closed_port()}/v1"}),
-        "connection",
-        "connection refused",
-        "VLLM_BASE_URL",
-        3,
-    ),
-    Broken(
-        "https to a plain port",
-        lambda place: SetUp((place.server().url.replace("http:", "https:"),)),
-        "TLS",
-        "TLS failed",
-        "http:// in place of https://",
-        3,
-    ),
-    Broken(
-        "http to a TLS port",
-        lambda place: SetUp((place.tls()[0].url.replace("https:", "http:"),)),
-        "HTTP",
-        "",
-        "https:// in place of http://",
-        3,
-    ),
-    Broken(
-        "a private authority",
-        lambda place: at(place.tls()[0]),
-        "TLS",
-        "certificate is not trusted",
-        r"tls=Tls\(ca='ca.pem'\)",
-        3,
-    ),
-    Broken(
-        "a certificate of another name",
-        lambda place: trusted(*place.tls("other.example")),
-        "TLS",
-        "certificate",
-        "",
-        3,
-    ),
-    Broken(
-        "a certificate that has ended",
-        lambda place: trusted(*place.tls(expired=True)),
-        "TLS",
-        "certificate",
-        "",
-        3,
-    ),
-    Broken(
-        "no client certificate",
-        lambda place: trusted(*place.tls(ask_client=True)),
-        "HTTP",
-        "",
-        "client_cert",
-        3,
-    ),
-    Broken(
-        "a proxy that is away",
-        lambda _: SetUp(
-            ("http://gpu1.example",), {"http_proxy": f"http://127.0.0.1:{closed_port()}", "no_proxy": ""}
-        ),
-        "connection",
-        "proxy",
-        "NO_PROXY",
-        3,
-    ),
-    Broken(
-        "a proxy that is none",
-        lambda _: SetUp(("http://gpu1.example",), {"http_proxy": "gopher://x", "no_proxy": ""}),
-        "proxy",
-        "http_proxy",
-        "",
-        3,
-    ),
-    # -- what answers
-    Broken("not HTTP", lambda place: at(place.server("not-http-on-accept")), "HTTP", "", "", 3),
-    Broken(
-        "a page to sign in",
-        lambda place: SetUp((place.gateway({"*": page(), "/v1/models": page()}),)),
-        "HTTP",
-        "text/html",
-        "",
-        3,
-    ),
-    Broken(
-        "a redirect",
-        lambda place: at(place.server("redirect", to="http://other.invalid")),
-        "HTTP",
-        "redirect",
-        "other.invalid",
-        3,
-    ),
-    Broken("a gateway without a server", lambda place: at(place.server("bad-gateway")), "HTTP", "502", "", 3),
-    Broken("a TLS alert", lambda place: at(place.server("tls-alert")), "HTTP", "", "https", 3),
-    Broken("a connection that ends", lambda place: at(place.server("close-unanswered")), "HTTP", "", "", 3),
-    Broken(
-        "another path",
-        lambda place: SetUp((f"{place.server().url}2",)),
-        "base path",
-        "no route",
-        "/v1: write that",
-    ),
-    Broken(
-        "a path too many",
-        lambda place: SetUp((f"{place.server().url}/x/v1",)),
-        "base path",
-        "no route",
-        "/v1: write that",
-    ),
-    Broken(
-        "a route that is barred",
-        lambda place: at(place.server("status", code=403)),
-        "base path",
-        "403|bars",
-        "",
-    ),
-    # -- the key
-    Broken(
-        "no key", lambda place: keyed(place, {}), "key", "wants an API key and none was sent", "VLLM_API_KEY"
-    ),
-    Broken(
-        "a wrong key",
-        lambda place: SetUp((), {"VLLM_BASE_URL": place.server(api_key=KEY).url, "VLLM_API_KEY": "sk-wrong"}),
-        "key",
-        "refused the API key from VLLM_API_KEY",
-    ),
-    Broken(
-        "a key of OpenAI's",
-        lambda place: SetUp(
-            (), {"OPENAI_BASE_URL": place.server(api_key=KEY).url, "OPENAI_API_KEY": PLATFORM_KEY}
-        ),
-        "key",
-        "OPENAI_API_KEY was not sent",
-    ),
-    Broken(
-        "no file for the key",
-        lambda place: keyed(place, {}, "--key-file", str(place.folder / "none.txt")),
-        "key",
-        "none.txt",
-    ),
-    # -- what it serves
-    Broken(
-        "a misspelt model",
-        lambda place: SetUp((place.server().url, "--model", "qwne")),
-        "models",
-        "qwne .* is not served; served is qwen",
-        'model="qwen"',
-    ),
-    Broken(
-        "a model of the environment",
-        lambda place: at(place.server(), VLLM_MODEL="gpt-4o"),
-        "models",
-        r"gpt-4o \(from VLLM_MODEL\)",
-        '"gpt-4o": "qwen"',
-    ),
-    Broken(
-        "a dead engine",
-        lambda place: at(place.server("status", code=503, path="/health")),
-        "engine",
-        "503",
-        "Start the server again",
-    ),
-    Broken(
-        "asleep",
-        lambda place: at(asleep(place.server(dev_mode=True))),
-        "engine",
-        "sleeps",
-        "wake_up",
-    ),
-    Broken(
-        "a full queue",
-        lambda place: at(place.server("busy", path="/v1/chat/completions")),
-        "chat",
-        "503|queue",
-        "",
-    ),
-    Broken(
-        "a stream without its end",
-        lambda place: at(place.server("cut", path="/v1/chat/completions")),
-        "stream",
-        "not complete",
-    ),
-)
-
-
-def asleep(server: Simulator) -> Simulator:
-    with OpenAI(base_url=server.url) as client:
-        client.server.sleep()
-    return server
-
-
-# What these tell is what a call meets.
-WORDS_OF_THE_CLIENT = frozenset(
-    {"settings", "proxy", "name", "connection", "TLS", "HTTP", "base path", "key"}
-)
-ARGUMENTS = {"--profile": "profile", "--model": "model", "--key-file": "api_key"}
-
-
-def error_of(arguments: tuple[str, ...], environ: Mapping[str, str]) -> openai.OpenAIError:
-    """Return what the client raises in the same set-up."""
-    options = dict(zip(arguments[-2::2], arguments[-1::2], strict=True)) if "--" in str(arguments) else {}
-    given: dict[str, Any] = {ARGUMENTS[name]: value for name, value in options.items()}
-    if "api_key" in given:
-        given["api_key"] = FileKey(Path(given["api_key"]), "--key-file")
-    url = arguments[0] if arguments and not arguments[0].startswith("--") else None
-    with mock.patch.dict(os.environ, environ), pytest.raises(openai.OpenAIError) as caught:
-        client = OpenAI(base_url=url, max_retries=0, **given)
-        client.models.list()
+def error_of(shell: str, set_up: SetUp, calls: tuple[str, ...], **more: Any) -> openai.OpenAIError:
+    """Return what a new client, or making it, raises of the last of some calls; a stream is read to its end."""
+    options = {**set_up.options, "max_retries": 0, **more}
+    with mock.patch.dict(os.environ, set_up.environ), pytest.raises(openai.OpenAIError) as caught:
+        if shell == "asyncio":
+            anyio.run(_ask, options, calls)
+        else:
+            with OpenAI(**options) as client:
+                for call in calls:
+                    answer = CALLS[call](client)
+                    if isinstance(answer, openai.Stream):
+                        list(answer)
     return caught.value
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name.replace(" ", "-"))
+async def _ask(options: dict[str, Any], calls: tuple[str, ...]) -> None:
+    async with AsyncOpenAI(**options) as client:
+        for call in calls:
+            answer = CALLS[call](client)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if isinstance(answer, openai.AsyncStream):
+                async for _ in answer:
+                    pass
+
+
+@every_broken
 def test_broken(broken: Broken, place: Place) -> None:
-    """The first failing line names the cause and the fix, and the client's own exception says the same."""
+    """The first failing line names the cause and the fix, in exactly these words; no key is shown."""
     arguments, environ = broken.make(place)
     ended = run("doctor", *arguments, "--json", **environ)
     report = json.loads(ended.stdout)
     first = next(one for one in report["findings"] if one["status"] == "fail")
-    told = f"{first['said']} {first['fix']}"
-    assert (first["check"], ended.returncode) == (broken.check, broken.code), told
-    assert re.search(broken.said, first["said"]), told
-    assert re.search(broken.fix, told), told
+    said = Words(first["facts"]["rule"], shown(first["said"], place), shown(first["fix"], place))
+    assert (first["check"], said, ended.returncode) == (broken.check, broken.words, broken.code)
+    assert said.fix
     assert (report["ok"], report["set_up"]) == (False, "")
-    if broken.check in WORDS_OF_THE_CLIENT:
-        error = error_of(arguments, environ)
-        # A call tells more of an answer that is none.
-        assert getattr(error, "explanation", str(error)).startswith(first["said"].rstrip(".)"))
-    for secret in (KEY, PLATFORM_KEY, "sk-wrong", "one\ntwo"):
+    for secret in (KEY, PLATFORM_KEY, "sk-wrong", "one\ntwo", "me:pass"):
         assert secret not in ended.stdout + ended.stderr
+
+
+@every_shell
+@every_broken
+def test_broken_for_a_client(broken: Broken, shell: str, place: Place) -> None:
+    """What a client raises in the same set-up, of every call that meets the breakage, says the same as doctor."""
+    set_up = broken.make(place)
+    told = {call: words_of(error_of(shell, set_up, (call,)), place) for call in broken.calls}
+    assert told == dict.fromkeys(broken.calls, broken.words)
+    said = {
+        call: words_of(error_of(shell, set_up, (call,), timeouts=RESTLESS), place) for call in broken.tells
+    }
+    assert said == broken.tells
+    assert broken.calls or broken.because
+
+
+def test_every_stage() -> None:
+    """Each check that can fail has a set-up that is broken there; names and words are told apart."""
+    stages = {broken.check for broken in BROKEN}
+    assert stages == {
+        "settings",
+        "proxy",
+        "name",
+        "connection",
+        "TLS",
+        "HTTP",
+        "base path",
+        "key",
+        "engine",
+        "models",
+        "chat",
+        "stream",
+        "embedding",
+        "structured output",
+    }
+    assert len({broken.name for broken in BROKEN}) == len(BROKEN)
 
 
 # -- what is well
@@ -464,64 +197,97 @@ def test_well(options: Any, skipped: set[str], place: Place) -> None:
     assert ran.stdout.strip()
 
 
-def listed(*names: str) -> Reply:
-    same = {"object": "model", "created": 0, "owned_by": "vllm", "max_model_len": 4096}
-    models = [{"id": name, "root": name, **same} for name in names]
-    return Reply(200, {"content-type": "application/json"}, json.dumps({"data": models}).encode())
+class Warned(NamedTuple):
+    """What works all the same: how it comes about, which check warns, with which fix.
+
+    `calls` are those that fail by it and say the same; where there is none, `because` says why.
+    """
+
+    make: Callable[[Place], SetUp]
+    check: str
+    fix: str
+    calls: tuple[str, ...] = ()
+    because: str = ""
 
 
-WARNED: dict[str, tuple[Callable[[Place], SetUp], str, str]] = {
-    "several models": (
+WARNED = {
+    "several models": Warned(
         lambda place: SetUp((place.gateway({"/v1/models": listed("qwen", "llama")}),)),
         "models",
-        "VLLM_MODEL=qwen",
+        "Name one in the call or as VLLM_MODEL: qwen, llama.",
+        ("chat", "stream"),
     ),
-    "no tool parser": (
+    "no tool parser": Warned(
         lambda place: at(place.server(tool_call_parser="")),
         "tools",
-        "--enable-auto-tool-choice",
+        "Start the server with --enable-auto-tool-choice --tool-call-parser PARSER",
+        ("with tools",),
     ),
-    "another kind of server": (
-        lambda place: SetUp((place.gateway({"/version": Reply(404, {}, b"")}),)),
-        "version",
-        "",
-    ),
-    "connections that are closed": (
-        lambda place: SetUp((place.gateway({"/health": Reply(200, {"connection": "close"}, b"")}),)),
-        "keep-alive",
-        "keep connections",
-    ),
-    "an answer that is collected": (
-        lambda place: SetUp((place.gateway({}, first_token_delay=0.1, token_delay=0.02),)),
-        "stream",
-        "proxy_buffering off",
-    ),
-    "an alias of nothing": (
+    "an alias of nothing": Warned(
         lambda place: at(
             place.server(),
             VLLMCONNECT_CONFIG=place.file("config.toml", '[model_aliases]\n"gpt-4o" = "llama"'),
         ),
         "models",
-        "",
+        "Name one that it serves: qwen.",
+        ("with alias",),
+    ),
+    "another kind of server": Warned(
+        lambda place: SetUp((place.gateway({"/version": Reply(404, {}, b"")}),)),
+        "version",
+        "GET /version",
+        because="nothing fails",
+    ),
+    "connections that are closed": Warned(
+        lambda place: SetUp((place.gateway({"/health": Reply(200, {"connection": "close"}, b"")}),)),
+        "keep-alive",
+        "keep connections",
+        because="calls are slower, and answered",
+    ),
+    "an answer that is collected": Warned(
+        lambda place: SetUp((place.gateway({}, first_token_delay=0.1, token_delay=0.02),)),
+        "stream",
+        "proxy_buffering off",
+        because="a stream comes late, and whole",
+    ),
+    "replicas that differ": Warned(
+        lambda place: SetUp((f"{place.server().url},{place.server(max_model_len=1024).url}",)),
+        "replicas",
+        "Serve the same model, name and --max-model-len everywhere",
+        because="calls pass over the one that differs",
     ),
 }
 
 
+@every_shell
 @pytest.mark.parametrize("name", WARNED)
-def test_warned(name: str, place: Place) -> None:
-    """What works all the same, and should be known, is a warning with its fix; the exit code stays 0."""
-    make, check, fix = WARNED[name]
-    arguments, environ = make(place)
-    ended = run("doctor", *arguments, "--json", **environ)
+def test_warned(name: str, shell: str, place: Place) -> None:
+    """What works all the same is a warning with its fix and exit code 0; a call that fails by it says the same."""
+    warned = WARNED[name]
+    set_up = warned.make(place)
+    ended = run("doctor", *set_up.arguments, "--json", **set_up.environ)
     report = json.loads(ended.stdout)
-    warned = [one for one in report["findings"] if one["status"] == "warn"]
-    assert [one["check"] for one in warned] == [check], report
-    assert fix in warned[0]["fix"]
-    assert ended.returncode == 0
+    (finding,) = (one for one in report["findings"] if one["status"] == "warn")
+    assert (finding["check"], ended.returncode) == (warned.check, 0)
+    assert warned.fix in finding["fix"]
+    for call in warned.calls:
+        error = words_of(error_of(shell, set_up, (call,)), place)
+        assert error[1:] == (shown(finding["said"], place), shown(finding["fix"], place))
+    assert warned.calls or warned.because
 
 
-def as_json(told: Any) -> Reply:
-    return Reply(200, {"content-type": "application/json"}, json.dumps(told).encode())
+@every_shell
+@pytest.mark.parametrize(
+    ("kind", "check", "call"), [("pooling", "chat", "chat"), ("generate", "embedding", "embeddings")]
+)
+def test_of_another_kind(kind: str, check: str, call: str, shell: str, place: Place) -> None:
+    """What this kind of server does not serve is skipped in the words in which a call is refused that asks for it."""
+    set_up = at(place.server(kind=kind))
+    (skipped,) = (one for one in report_on(*set_up.arguments)["findings"] if one["check"] == check)
+    error: Any = error_of(shell, set_up, ("info", call))
+    assert (skipped["status"], skipped["said"]) == ("skipped", error.explanation)
+    assert error.rule == "other-kind-known"
+    assert error.fix.startswith("Set base_url to a server with")
 
 
 def said(message: Any, usage: Any = None) -> Reply:
@@ -545,7 +311,6 @@ def embedded(vector: Any) -> Reply:
     return as_json({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": vector}]})
 
 
-CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 BOTH = as_json({"paths": {CHAT: {}, EMBEDDINGS: {}}})
 
 
@@ -644,8 +409,10 @@ def test_shown(place: Place) -> None:
     assert ended.returncode == 1
     assert "\x1b" not in ended.stdout
     assert "ok      settings          http://127.0.0.1" in ended.stdout
-    assert re.search(r"^fail +models +x \(from argument\) is not served", ended.stdout, re.MULTILINE)
-    assert re.search(r"^ +-> Set model=", ended.stdout, re.MULTILINE)
+    assert re.search(
+        r"^fail +models +http://127.0.0.1:\d+ does not serve the model `x`\.$", ended.stdout, re.MULTILINE
+    )
+    assert re.search(r"^ +-> Name one that it serves: qwen", ended.stdout, re.MULTILINE)
 
 
 def test_checks() -> None:

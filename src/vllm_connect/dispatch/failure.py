@@ -120,7 +120,7 @@ def failure(
         return wire_failure(error, request=request, call=call, before=before)
     server, streamed = str(call.credentials.endpoint), call.streamed
     name = type(error).__name__
-    nothing_sent = name in NOTHING_WAS_SENT or _is_tls(error) or _is_loop_closed(error)
+    nothing_sent = name in NOTHING_WAS_SENT or _is_loop_closed(error)
     phase: Phase = "connect" if nothing_sent else "answer"
     hide_locals(error, request, before)
     if name == "ConnectTimeout":
@@ -261,10 +261,6 @@ def _reason_by_text(error: BaseException) -> str:
     if "Name or service not known" in text or "nodename nor servname" in text:
         return "its host name is not known"
     return REASONS_BY_NAME.get(type(error).__name__, text or type(error).__name__)
-
-
-def _is_tls(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
 
 
 def _chain(error: BaseException | None, before: BaseException | None = None) -> Iterator[BaseException]:

@@ -57,16 +57,19 @@ def version(patient: Patient) -> Told:
         return ok(f"vLLM {facts.version}", version=facts.version)
     if facts.is_vllm is False:
         return warn(
-            "another kind of server: what is promised of vLLM's own parameters and routes does not hold"
+            "another kind of server: what is promised of vLLM's own parameters and routes does not hold",
+            "Is it the server that you mean? If so, keep to what the OpenAI API has.",
         )
-    return warn("not told; a gateway hides /version")
+    return warn("not told; a gateway hides /version", "Have the gateway let GET /version through.")
 
 
 def routes(patient: Patient) -> Told:
     """Which kinds of request it takes."""
     facts = patient.facts
     if facts.serves is None:
-        return warn("not told; a gateway hides /openapi.json")
+        return warn(
+            "not told; a gateway hides /openapi.json", "Have the gateway let GET /openapi.json through."
+        )
     kinds = {"generate": "generates text", "pooling": "embeds, scores or classifies", None: "takes"}
     served = ", ".join(sorted(facts.serves))
     return ok(f"it {kinds[facts.kind]}: {served}", serves=sorted(facts.serves), kind=facts.kind)
@@ -93,8 +96,9 @@ def models(patient: Patient) -> Told:
         return warn(
             f"{patient.served_model} is not listed, and answers; listed is {', '.join(names)}", models=names
         )
-    if unserved:
-        return warn(f"aliases stand for what is not served: {', '.join(unserved)}", models=names)
+    refusal = patient.refusal(unserved[0]) if unserved else None
+    if refusal is not None:
+        return failed(refusal)._replace(status="warn")
     return ok(", ".join(names), models=names)
 
 
@@ -102,7 +106,10 @@ def context(patient: Patient) -> Told:
     """How many tokens a prompt and its answer may have."""
     lengths = {model.id: model.max_model_len for model in _base(patient)}
     if None in lengths.values():
-        return warn("not told; a gateway hides it")
+        return warn(
+            "not told; a gateway takes max_model_len from the list of models",
+            "Have the gateway pass /v1/models on whole.",
+        )
     return ok(", ".join(f"{length:,} tokens" for length in dict.fromkeys(lengths.values())), context=lengths)
 
 
@@ -152,7 +159,13 @@ def latency(patient: Patient) -> Told:
         said += f", {seen.first * 1000:.0f} ms to a first token"
         facts["first_token"] = round(seen.first, 6)
     return (
-        ok(said, **facts) if usual < SLOW else warn(f"{said}: the server or the way to it is busy", **facts)
+        ok(said, **facts)
+        if usual < SLOW
+        else warn(
+            f"{said}: the server or the way to it is busy",
+            "Ask it less at once, or look at the network between.",
+            **facts,
+        )
     )
 
 

@@ -60,7 +60,8 @@ class Tls:
             return ssl.create_default_context(cafile=str(path))
         except (OSError, ssl.SSLError) as cause:
             raise SettingsError(
-                f"tls.ca: {path} is not a readable PEM file of certificates ({cause})."
+                f"tls.ca: {path} is not a readable PEM file of certificates ({cause}); name the file that holds the "
+                "authority's own certificate."
             ) from None
 
     @staticmethod
@@ -71,7 +72,10 @@ class Tls:
                 str(Path(chain).expanduser()), None if key is None else str(Path(key).expanduser())
             )
         except (OSError, ssl.SSLError) as cause:
-            raise SettingsError(f"tls.client_cert: {chain} cannot be loaded ({cause}).") from None
+            raise SettingsError(
+                f"tls.client_cert: {chain} cannot be loaded ({cause}); name a PEM file that holds the certificate and its "
+                "key, or both files."
+            ) from None
 
 
 def _trusting_anybody() -> ssl.SSLContext:

@@ -27,21 +27,22 @@ ANSWERING: tuple[Rule, ...] = (
         "a redirect to https at the same host",
         (being("redirect"), when(_is_for_https)),
         "{happened}.",
-        "Write https:// in place of http://: base_url='{other_scheme}'. {address_from}",
+        "Write base_url='{redirected_to}'. {address_from}",
     ),
     Rule(
         "redirect-of-slash",
         "a redirect to the same path with or without a slash at its end",
         (being("redirect"), when(_is_of_slash)),
         "{happened}.",
-        "Write the path of your call as the server has it: vLLM's have no slash at their end.",
+        "Write the path of your call as it is there. If it is one of the client's own, a gateway before the server wants the "
+        "slash: vLLM's paths have none at their end.",
     ),
     Rule(
         "redirect",
         "any other redirect",
         (being("redirect"),),
         "{happened}.",
-        "If that is where your server is, set base_url to it. {address_from}",
+        "If that is where your server is, write base_url='{redirected_to}'. {address_from}",
     ),
     Rule(
         "page-of-success",
@@ -70,14 +71,14 @@ ANSWERING: tuple[Rule, ...] = (
         "an answer that began and did not end right, of which a part is there",
         (being("cut"), lacks(lambda case: case.came is None)),
         "{happened}.",
-        "What came of it is in the error's `partial` ({came:,} characters): ask again, or go on from there. Why it broke off "
-        "stands in the log of the server, or of a gateway before it.",
+        "What came of it is in the error's `partial` ({came:,} characters): ask again, or go on from "
+        "there. {why_cut}",
     ),
     Rule(
         "cut-unread",
         "an answer that began and did not end right, of which nothing is there",
         (being("cut"),),
         "{happened}.",
-        "Ask again. Why it broke off stands in the log of the server, or of a gateway before it.",
+        "Ask again. {why_cut}",
     ),
 )

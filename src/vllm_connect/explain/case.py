@@ -195,10 +195,13 @@ class Case:
     @property
     def model_from(self) -> str:
         """Where the name of the model was set, behind the name; nothing where a call or an argument gave it."""
+        alias = next(
+            (alias for alias, real in self.settings.model_aliases.items() if real == self.model), None
+        )
+        if alias is not None:
+            return f", for which the alias `{alias}` stands"
         origin = self.settings.origins.get("model", "argument")
-        wanted = self.settings.model or ""
-        is_set = bool(self.model) and self.model in (wanted, self.settings.model_aliases.get(wanted))
-        return f" (from {origin})" if is_set and origin != "argument" else ""
+        return f" (from {origin})" if self.model == self.settings.model and origin != "argument" else ""
 
     @property
     def route(self) -> str:
@@ -273,6 +276,21 @@ class Case:
         error = self.body.get("error", self.body) if isinstance(self.body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
         return printable(param)[:LONGEST_NAME].removeprefix("body.") if isinstance(param, str) else ""
+
+    @property
+    def redirected_to(self) -> str:
+        """The address that a redirect points to, without what the request has behind its base path."""
+        address = self.target.removesuffix(self.path.removeprefix(self.base_path))
+        return f"{self.endpoint.origin}{address}" if address.startswith("/") else address
+
+    @property
+    def why_cut(self) -> str:
+        """Where to look for why an answer broke off, where the server does not say it."""
+        return (
+            ""
+            if self.said
+            else "Why it broke off stands in the log of the server, or of a gateway before it."
+        )
 
     # -- what the server serves
 

@@ -200,14 +200,15 @@ REACHING: tuple[Rule, ...] = (
             lacks(lambda case: case.tls.client_cert),
         ),
         "{happened}. The server went away, or it wants a client certificate.",
-        "If it wants a certificate, give one: tls=Tls(client_cert='client.pem').",
+        "If it wants a certificate, give one: tls=Tls(client_cert='client.pem'); else look at its log.",
     ),
     Rule(
         "closed-tls-certified",
         "https with a client certificate, and the connection is closed without an answer",
         (UNREACHED, reason(f"{CLOSED}|EOF|did not complete"), when(_is_tls)),
         "{happened}. The server went away, or it does not accept the client certificate.",
-        "If it does not, give one of an authority that it knows (its --ssl-ca-certs): tls=Tls(client_cert='client.pem').",
+        "If it does not, give one of an authority that it knows (its --ssl-ca-certs): tls=Tls(client_cert='client.pem'); else "
+        "look at its log.",
     ),
     Rule(
         "tls-failed",
@@ -222,7 +223,7 @@ REACHING: tuple[Rule, ...] = (
         "http to a port that speaks TLS, or speaks no HTTP at all",
         (UNREACHED, reason(NO_HTTP), when(_is_plain)),
         "{happened}. Something else than an http server listens there, or it speaks TLS.",
-        "If it speaks TLS, write https:// in place of http://: base_url='{other_scheme}'. {address_from}",
+        "If it speaks TLS, write https:// in place of http://: base_url='{other_scheme}'; else correct the port. {address_from}",
     ),
     Rule(
         "not-http",
@@ -236,7 +237,7 @@ REACHING: tuple[Rule, ...] = (
         "http, and the connection is closed without an answer",
         (UNREACHED, reason(CLOSED), when(_is_plain)),
         "{happened}. The server went away, or it speaks TLS there.",
-        "If it speaks TLS, write https:// in place of http://: base_url='{other_scheme}'.",
+        "If it speaks TLS, write https:// in place of http://: base_url='{other_scheme}'; else look at its log. {address_from}",
     ),
     Rule(
         "lost",

@@ -86,7 +86,7 @@ def only_base_model(models: Iterable[ServedModel], server: str) -> str:
     if len(served) == 1:
         return served[0]
     if served:
-        message = f"`model` was left out and {server} serves several; name one of {', '.join(served)}."
+        message = f"`model` was left out and {server} serves several; name one in the call or as VLLM_MODEL: {', '.join(served)}."
     else:
-        message = f"`model` was left out and {server} lists no model; name the one to use."
+        message = f"`model` was left out and {server} lists no model; correct base_url if it is no vLLM server, else name the model to use."
     raise ModelNotChosen(message, server=server, served=served)

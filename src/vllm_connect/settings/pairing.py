@@ -159,7 +159,9 @@ def _given(value: Any, place: str, _endpoint: Endpoint, _environ: Mapping[str, s
 def _named(value: str, place: str, _endpoint: Endpoint, environ: Mapping[str, str]) -> KeySource | None:
     text = environ.get(value, "")
     if not text.strip():
-        raise SettingsError(f"{place}: the environment variable {value} is not set, or empty.")
+        raise SettingsError(
+            f"{place}: the environment variable {value} is not set, or empty; set it to the key."
+        )
     return GivenKey(Key(text, source=value), f"{value} (named in {place})")
 
 
