@@ -310,6 +310,10 @@ def without_v1(ground: Ground) -> None:
     ground.given(base_url=f"{ground.server().url.removesuffix('/v1')}/llm")
 
 
+def elsewhere(ground: Ground) -> None:
+    ground.given(base_url=f"{ground.server().url.removesuffix('/v1')}/llm/v1")
+
+
 def keyed(ground: Ground) -> None:
     ground.server()
     ground.given(api_key="k")
@@ -468,6 +472,8 @@ SITUATIONS: dict[str, tuple[Callable[[Ground], object], tuple[Step, ...]]] = {
     ),
     "doubled-v1": (serving(), (post("/v1/chat/completions"),)),
     "missing-v1": (without_v1, (chat,)),
+    "base-path": (elsewhere, (without_model,)),
+    "base-path-or-kind": (elsewhere, (chat,)),
     "missing-api": (serving(), (lambda client: client.moderations.create(input="x"),)),
     "other-kind-known": (serving(kind="pooling"), (info, chat)),
     "other-kind": (serving(kind="pooling"), (chat,)),
@@ -481,6 +487,7 @@ SITUATIONS: dict[str, tuple[Callable[[Ground], object], tuple[Step, ...]]] = {
         (get("/nowhere"),),
     ),
     "barred": (through_gateway(Reply(403, {"content-type": "text/html"}, PAGE)), (chat,)),
+    "barred-said": (failing("status; code=403"), (chat,)),
     "proxy-answered": (plain_proxy, (chat,)),
     "gateway-slow": (failing("gateway-timeout"), (chat,)),
     "gateway-without-server": (failing("bad-gateway"), (chat,)),

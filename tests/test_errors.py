@@ -163,7 +163,7 @@ def test_model_left_out_says_what_happened() -> None:
             client.chat.completions.create(messages=[])
         root = server.url.removesuffix("/v1")
     assert caught.value.explanation == f"`model` was left out and {root} serves several."
-    assert caught.value.fix == f"Name one of {', '.join(caught.value.served)}."
+    assert caught.value.fix == f"Name one in the call or as VLLM_MODEL: {', '.join(caught.value.served)}."
 
 
 def test_status_within_a_stream(server: Simulator) -> None:

@@ -96,16 +96,17 @@ TOLD: dict[str, Texts] = {
     ),
     "certificate-authority": Texts(
         "No connection to $root/v1: its certificate is not trusted: unable to get local issuer certificate.",
-        "For a private authority give its certificate: tls=Tls(ca='ca.pem').",
+        "For a private authority give its certificate: tls=Tls(ca='ca.pem'), or SSL_CERT_FILE=ca.pem in the "
+        "environment.",
     ),
     "client-certificate-missing": Texts(
-        "The connection broke before the answer was complete: $root/v1: TLS failed: "
-        "TLSV13_ALERT_CERTIFICATE_REQUIRED. The server wants a client certificate.",
+        "$root/v1 did not answer: TLS failed: TLSV13_ALERT_CERTIFICATE_REQUIRED. The server wants a client "
+        "certificate.",
         "Give one: tls=Tls(client_cert='client.pem'), or the pair (certificate, key).",
     ),
     "client-certificate-refused": Texts(
-        "The connection broke before the answer was complete: $root/v1: TLS failed: TLSV1_ALERT_UNKNOWN_CA. "
-        "The server does not accept the client certificate.",
+        "$root/v1 did not answer: TLS failed: TLSV1_ALERT_UNKNOWN_CA. The server does not accept the client "
+        "certificate.",
         "Give one of an authority that the server knows (its --ssl-ca-certs): "
         "tls=Tls(client_cert='client.pem').",
     ),
@@ -122,8 +123,8 @@ TOLD: dict[str, Texts] = {
     "plain-to-tls": Texts(
         "What $root/v1 answered cannot be used: its head is not HTTP/1.1 (Expected HTTP/, RTSP/ or ICE/). "
         "Something else than an http server listens there, or it speaks TLS.",
-        "If it speaks TLS, write https:// in place of http://: base_url='https://127.0.0.1:$port/v1'. The "
-        "address was given by argument.",
+        "If it speaks TLS, write https:// in place of http://: base_url='https://127.0.0.1:$port/v1'; else "
+        "correct the port. The address was given by argument.",
     ),
     "not-http": Texts(
         "What $root/v1 answered cannot be used: its head is not HTTP/1.1 (Expected HTTP/, RTSP/ or ICE/). "
@@ -131,24 +132,24 @@ TOLD: dict[str, Texts] = {
         "Correct the port. The address was given by argument.",
     ),
     "closed-plain": Texts(
-        "The connection broke before the answer was complete: $root/v1: the server closed the connection "
-        "without an answer. The server went away, or it speaks TLS there.",
-        "If it speaks TLS, write https:// in place of http://: base_url='https://127.0.0.1:$port/v1'.",
+        "$root/v1 did not answer: the server closed the connection without an answer. The server went away, "
+        "or it speaks TLS there.",
+        "If it speaks TLS, write https:// in place of http://: base_url='https://127.0.0.1:$port/v1'; else "
+        "look at its log. The address was given by argument.",
     ),
     "closed-tls": Texts(
-        "The connection broke before the answer was complete: $root/v1: the server closed the connection "
-        "without an answer. The server went away, or it wants a client certificate.",
-        "If it wants a certificate, give one: tls=Tls(client_cert='client.pem').",
+        "$root/v1 did not answer: the server closed the connection without an answer. The server went away, "
+        "or it wants a client certificate.",
+        "If it wants a certificate, give one: tls=Tls(client_cert='client.pem'); else look at its log.",
     ),
     "closed-tls-certified": Texts(
-        "The connection broke before the answer was complete: $root/v1: the server closed the connection "
-        "without an answer. The server went away, or it does not accept the client certificate.",
+        "$root/v1 did not answer: the server closed the connection without an answer. The server went away, "
+        "or it does not accept the client certificate.",
         "If it does not, give one of an authority that it knows (its --ssl-ca-certs): "
-        "tls=Tls(client_cert='client.pem').",
+        "tls=Tls(client_cert='client.pem'); else look at its log.",
     ),
     "lost": Texts(
-        "The connection broke before the answer was complete: $root/v1: the server closed the connection "
-        "without an answer.",
+        "$root/v1 did not answer: the server closed the connection without an answer.",
         "Look at the server's log, and at what stands between (a gateway, a firewall); then ask again.",
     ),
     "malformed": Texts(
@@ -158,7 +159,8 @@ TOLD: dict[str, Texts] = {
     ),
     "timer-connect": Texts(
         "No connection to $root/v1 came about within 0.3 s.",
-        "Is the host up, and the port not blocked? The timer is timeouts.connect.",
+        "Is the host up, and the port not blocked (a firewall)? The timer is timeouts.connect. The address "
+        "was given by argument.",
     ),
     "timer-asleep": Texts(
         "$root/v1 sent no first byte of its answer within 0.3 s.",
@@ -172,11 +174,13 @@ TOLD: dict[str, Texts] = {
     ),
     "timer-between-tokens": Texts(
         "The stream from $root/v1 stood still for 0.3 s.",
-        "The timer is timeouts.between_tokens.",
+        "The server, or a gateway before it, hangs: look at its log. If it pauses so long by right, raise "
+        "timeouts.between_tokens.",
     ),
     "timer-total": Texts(
         "The call to $root/v1 was not complete within its total of 0.3 s.",
-        "For longer answers raise timeouts.total (or timeout=), or stream the answer.",
+        "For longer answers raise timeouts.total (or timeout=), or stream the answer. (A server with sleep "
+        "mode may be asleep: client.server.is_sleeping().)",
     ),
     "not-ready": Texts(
         "$root/v1 was not ready within 0.1 s; last: connection refused.",
@@ -185,22 +189,22 @@ TOLD: dict[str, Texts] = {
     "redirect-to-https": Texts(
         "$root/v1 answered with a redirect (307) to https://127.0.0.1/v1/chat/completions, which is not "
         "followed: key and prompt go only to the server you named.",
-        "Write https:// in place of http://: base_url='https://127.0.0.1:$port/v1'. The address was given by "
-        "argument.",
+        "Write base_url='https://127.0.0.1/v1'. The address was given by argument.",
     ),
     "redirect-of-slash": Texts(
         "$root/v1 answered with a redirect (307) to /v1/chat/completions/, which is not followed: key and "
         "prompt go only to the server you named.",
-        "Write the path of your call as the server has it: vLLM's have no slash at their end.",
+        "Write the path of your call as it is there. If it is one of the client's own, a gateway before the "
+        "server wants the slash: vLLM's paths have none at their end.",
     ),
     "redirect": Texts(
         "$root/v1 answered with a redirect (307) to http://other.invalid/v1/chat/completions, which is not "
         "followed: key and prompt go only to the server you named.",
-        "If that is where your server is, set base_url to it. The address was given by argument.",
+        "If that is where your server is, write base_url='http://other.invalid/v1'. The address was given "
+        "by argument.",
     ),
     "page-of-success": Texts(
-        "$root answered /v1/chat/completions with something that is not vLLM's (text/html; charset=utf-8): it "
-        "is not JSON (at character 0).",
+        "$root answered /v1/chat/completions with a page of HTML, and not with what vLLM answers.",
         "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, or give "
         "the gateway what it wants (default_headers=). The address was given by argument.",
     ),
@@ -216,11 +220,12 @@ TOLD: dict[str, Texts] = {
     ),
     "cut": Texts(
         "The answer of $root/v1 is not complete: the connection ended before the answer was complete.",
-        "What came of it is in the error's `partial` (18 characters); ask again, or go on from there.",
+        "What came of it is in the error's `partial` (18 characters): ask again, or go on from there. Why "
+        "it broke off stands in the log of the server, or of a gateway before it.",
     ),
     "cut-unread": Texts(
         "The answer of $root/v1 is not complete: the connection ended before the answer was complete.",
-        "Ask again.",
+        "Ask again. Why it broke off stands in the log of the server, or of a gateway before it.",
     ),
     "own-header-refused": Texts(
         "$root refused the Authorization header that your code gives.",
@@ -406,8 +411,18 @@ TOLD: dict[str, Texts] = {
         "given by argument.",
     ),
     "missing-v1": Texts(
-        "$root/llm has no route /llm/chat/completions: is the base path missing its /v1?",
+        "$root has no route /llm/chat/completions: the base path /llm of the address lacks its /v1.",
         "Write base_url='$root/llm/v1'. The address was given by argument.",
+    ),
+    "base-path": Texts(
+        "$root has no route /llm/v1/models: its API is not at the base path /llm/v1 of the address.",
+        "Write base_url='$root/v1'. The address was given by argument.",
+    ),
+    "base-path-or-kind": Texts(
+        "$root has no route /llm/v1/chat/completions: its API is not at the base path /llm/v1 of the "
+        "address, or it does not have /v1/chat/completions.",
+        "Write base_url='$root/v1' if its API is there; else set base_url to a server with a model that "
+        "generates text (--runner generate). The address was given by argument.",
     ),
     "missing-api": Texts(
         "$root has no route /v1/moderations: vLLM does not have this part of the OpenAI API.",
@@ -439,7 +454,8 @@ TOLD: dict[str, Texts] = {
     ),
     "route-unknown": Texts(
         "$root has no route /v1/nowhere.",
-        "A vLLM server serves either text generation or embeddings, and some routes only with their option.",
+        "Check the path of your call, and base_url ($root/v1). vLLM has some routes only with an option or "
+        "a kind of model: client.server.info() tells what this one serves.",
     ),
     "route-foreign": Texts(
         "The answer is not vLLM's: $root has no route /v1/chat/completions (status 404).",
@@ -454,6 +470,11 @@ TOLD: dict[str, Texts] = {
     "barred": Texts(
         "The answer is not vLLM's: $root bars /v1/chat/completions.",
         "A gateway before the server must let it through, or wants credentials of its own (default_headers=).",
+    ),
+    "barred-said": Texts(
+        "$root bars /v1/chat/completions: Forbidden.",
+        "A gateway before the server must let it through, or wants credentials of its own "
+        "(default_headers=).",
     ),
     "proxy-answered": Texts(
         "The answer to /v1/chat/completions of http://gpu1.test:8000 is not vLLM's (status 502): it came "
@@ -499,11 +520,11 @@ TOLD: dict[str, Texts] = {
     ),
     "said": Texts(
         "$root answered /v1/chat/completions with status 409: Conflict.",
-        "",
+        "More stands in the log of the server, or of a gateway before it.",
     ),
     "said-within": Texts(
         "$root put an error into its answer: something odd.",
-        "",
+        "The cause stands in the server's log.",
     ),
     "nothing-said": Texts(
         "$root answered /v1/chat/completions with an error (status 409), and says nothing.",
@@ -526,6 +547,14 @@ BY_HAND: dict[str, tuple[dict[str, Any], Texts]] = {
         Texts(
             "No connection to unix:///run/x.sock/v1: no permission.",
             "Run as a user who may write to /run/x.sock, or give the right: chmod o+w /run/x.sock.",
+        ),
+    ),
+    # Who is asleep answers no call; doctor asks it.
+    "asleep": (
+        {"kind": "asleep"},
+        Texts(
+            "http://gpu1 is asleep, and lets requests wait until it is woken.",
+            "Wake it: client.server.wake_up(), or POST /wake_up.",
         ),
     ),
     "no-route": (
