@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -218,3 +220,45 @@ def is_declared(form: str, body: bytes, refusal: Exception) -> bool:
         return True
     lacking = [item for item in items if kind.part and not isinstance(item.get(kind.part), kind.part_types)]
     return not items or bool(lacking) or b"Infinity" in body
+
+
+class Litter:
+    """Garbage that only the collector finds, and that leaves more of it: a finalizer of a caller's runs at any time."""
+
+    finalized = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        if gc.get_threshold()[0] == 1:
+            Litter()
+        Litter.finalized += len(json.dumps([]))
+
+
+@pytest.mark.parametrize(
+    "within", [b"%s", b'"]]]", %s', b'"\\\\", %s, "[\\"["'], ids=["alone", "texts", "escapes"]
+)
+def test_finalizers_while_reading(within: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deep nesting is refused before it takes all of Python's recursion: what is collected meanwhile is finalized."""
+    failures: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda failure: failures.append(failure.exc_type))
+    thresholds, before = gc.get_threshold(), Litter.finalized
+    deep = with_raw(b"[" + within % (b"[" * 5_000 + b"]" * 5_000) + b"]")
+    gc.set_threshold(1, 1, 1)
+    try:
+        Litter()
+        with pytest.raises(NotAnAnswer, match="nested too deeply"):
+            read("CHAT", deep)
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert failures == []
+    assert Litter.finalized > before
+
+
+def test_nesting_that_is_read() -> None:
+    """Nesting is counted as JSON has it: many brackets side by side, or within texts, are not deep."""
+    for value in (b"[" * 200 + b"]" * 200, b"[" + b"[],{}," * 5_000 + b"[]]", b'"' + b"[" * 5_000 + b'\\""'):
+        body = with_raw(value)
+        assert difference(read("CHAT", body), sdk_reading("CHAT", body)) is None

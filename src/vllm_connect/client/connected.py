@@ -18,7 +18,9 @@ import openai
 from vllm_connect.client.arguments import is_account_of_openai, key_source
 from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.client.explaining import Explaining, message_of_status
+from vllm_connect.client.nesting import TOO_DEEP, is_too_deep
 from vllm_connect.client.reasoning import name_all_reasoning
+from vllm_connect.client.replies import NotAnAnswer, read_json
 from vllm_connect.client.subject import subject_of
 from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import (
@@ -383,10 +385,10 @@ class Connected(Explaining):
             error: openai.APIStatusError = self._make_status_error_from_response(response)  # type: ignore[attr-defined]  # the SDK's
             raise error
         try:
-            return Reply(response.status_code, response.json())
-        except ValueError as error:
+            return Reply(response.status_code, read_json(response.content))
+        except NotAnAnswer as error:
             if ask.raises:
-                raise self._misshapen(response) from error
+                raise self._misshapen(response, str(error)) from error
             return Reply(response.status_code)
 
     @staticmethod
@@ -422,8 +424,10 @@ class Connected(Explaining):
         if question.changes_models:
             self._catalogue.models = None
         try:
+            if is_too_deep(response.content):
+                raise self._misshapen(response, TOO_DEEP)
             return question.read(response)
-        except ValueError as error:  # pydantic's is one too
+        except (ValueError, RecursionError) as error:  # pydantic's is one too
             raise self._misshapen(response) from error
 
     @contextlib.contextmanager
@@ -436,9 +440,9 @@ class Connected(Explaining):
             yield
         except (ValueError, RecursionError) as error:
             try:
-                response.json()
-            except (ValueError, RecursionError):
-                raise self._misshapen(response) from error
+                read_json(response.content)
+            except NotAnAnswer as none:
+                raise self._misshapen(response, str(none)) from error
             raise
 
     def _misshapen(self, response: httpx2.Response, reason: str = "") -> InvalidAnswer:

@@ -29,6 +29,7 @@ from openai.types import Completion, CompletionChoice, CreateEmbeddingResponse, 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
 
+from vllm_connect.client.nesting import TOO_DEEP, is_too_deep
 from vllm_connect.client.reasoning import OLD_NAME, name_all_reasoning, name_reasoning
 from vllm_connect.outcome.judgement import FINISHED
 
@@ -45,6 +46,7 @@ __all__ = [
     "Form",
     "NotAnAnswer",
     "parsed",
+    "read_json",
     "reader",
 ]
 
@@ -345,7 +347,7 @@ def _construct(form: Form[M], body: bytes) -> M:
         if form.finish is not None:
             form.finish(answer)
     except RecursionError as error:
-        raise NotAnAnswer("it is nested too deeply") from error
+        raise NotAnAnswer(TOO_DEEP) from error
     # Of construction, on names that are its own parameters, or numbers that no float can hold; of base64.
     except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise NotAnAnswer(f"the SDK cannot read it ({type(error).__name__})") from error
@@ -356,8 +358,22 @@ def parsed(body: bytes) -> dict[str, Any]:
     """Return the object that a body or an event's payload holds; raises as a `reader` does."""
     if not body.strip():
         raise NotAnAnswer("it is empty")
+    data = read_json(body)
+    if not isinstance(data, dict):
+        raise NotAnAnswer("it is JSON, but no object")
+    if data.get("error"):
+        raise ErrorInAnswer(data["error"])
+    if data.get("object") == "error":  # of vLLM before 0.10.1: the error is the whole
+        raise ErrorInAnswer(data)
+    return data
+
+
+def read_json(body: bytes) -> Any:
+    """Return what a body of JSON holds; raises NotAnAnswer, saying why it is none."""
+    if is_too_deep(body):
+        raise NotAnAnswer(TOO_DEEP)
     try:
-        data = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except NotAnAnswer:
         raise
     except UnicodeDecodeError as error:
@@ -367,14 +383,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     except ValueError as error:  # of an int with more digits than Python converts
         raise NotAnAnswer("it has a number with too many digits") from error
     except RecursionError as error:
-        raise NotAnAnswer("it is nested too deeply") from error
-    if not isinstance(data, dict):
-        raise NotAnAnswer("it is JSON, but no object")
-    if data.get("error"):
-        raise ErrorInAnswer(data["error"])
-    if data.get("object") == "error":  # of vLLM before 0.10.1: the error is the whole
-        raise ErrorInAnswer(data)
-    return data
+        raise NotAnAnswer(TOO_DEEP) from error
 
 
 def _refuse_constant(name: str) -> Never:

@@ -24,6 +24,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from vllm_connect.client.acquaintance import aaccepts, accepts
 from vllm_connect.client.endings import NO_END_MARK, broken, error_text, flag, note_late_error, unfinished
+from vllm_connect.client.nesting import TOO_DEEP
 from vllm_connect.client.oddities import EVENTS
 from vllm_connect.client.received import Received, counts
 from vllm_connect.client.replies import ErrorInAnswer, NotAnAnswer, parsed
@@ -375,7 +376,7 @@ class _Reading:
 def _what_is_wrong(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not JSON"
+    return TOO_DEEP if isinstance(error, RecursionError) else "it is not JSON"
 
 
 class _SyncReading(_Reading):
