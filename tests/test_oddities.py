@@ -122,6 +122,20 @@ def test_another_model(
     ]
 
 
+@every_kind
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("m" * 50_000, "m" * 100), ("odd\x1b[2Jname", "odd [2Jname"), (f"{'m' * 95}{KEY}", f"{'m' * 95}***")],
+    ids=["long", "escapes", "key"],
+)
+def test_names_that_are_none(caller: Caller, name: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a server calls its model, a warning shows it as a name: short, on one line, without the key."""
+    with Simulator(models=(MODEL,), faults=(f"other-model; path=/v1/c*; name={name}",)) as server:
+        twice(caller, plain, server, (MODEL,))
+    (warned,) = told(caplog)
+    assert f"{MODEL!r} as {shown!r}." in warned
+
+
 def test_no_flood(caplog: pytest.LogCaptureFixture) -> None:
     """A server that thinks of a new name for each answer is told of 64 times at most."""
     with Simulator(models=(MODEL,)) as server:

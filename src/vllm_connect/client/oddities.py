@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from vllm_connect.explain import printable
+from vllm_connect.explain import named
 from vllm_connect.facts import ServedModel
 
 __all__ = ["EVENTS", "JSON", "Oddities"]
@@ -18,6 +18,8 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 # Names come from servers, which may think of a new one for every answer.
 MOST_KINDS = 64
+# A name that is longer is no model's, and not worth keeping.
+LONGEST_KEPT = 1000
 
 
 class Answered(Protocol):
@@ -54,7 +56,7 @@ class Oddities:
         media_type = text.partition(";")[0].strip().lower()
         if media_type != due and not (due == JSON and media_type.endswith("+json")):
             called = (
-                f"calls its answers {printable(media_type)!r}"
+                f"calls its answers {named(media_type)!r}"
                 if media_type
                 else "does not say what its answers are"
             )
@@ -67,7 +69,7 @@ class Oddities:
         name = self._names.get(told)
         if name is None:
             name = json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            if len(self._names) < MOST_KINDS:
+            if len(self._names) < MOST_KINDS and len(told) <= LONGEST_KEPT:
                 self._names[told] = name
         if name not in body:
             try:
@@ -80,7 +82,9 @@ class Oddities:
         """Take note of the model that an answer names, and of the one that was asked for."""
         if not (isinstance(told, str) and isinstance(asked, str)) or not told or asked == told:
             return
-        pair = (asked, told)
+        key = answered.client._credentials.at_hand
+        shown = told if key is None else key.scrub(told)  # servers echo what they are sent
+        pair = (named(asked), named(shown))
         if pair in self._told or len(self._told) >= MOST_KINDS:
             return
         self._told.add(pair)
@@ -92,8 +96,7 @@ class Oddities:
             logging.INFO if client._catalogue.models is None else logging.WARNING,
             "%s answered a request for the model %r as %r. Does a gateway rename it, or send it elsewhere?",
             answered.server,
-            printable(asked),
-            printable(told),
+            *pair,
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["printable", "shape_text", "status_text"]
+__all__ = ["named", "printable", "shape_text", "status_text"]
 
 LONGEST_SERVER_TEXT = 500
+LONGEST_NAME = 100
 LONGEST_CONTENT_TYPE = 50
 
 
@@ -28,6 +29,11 @@ def status_text(body: object) -> str:
 def printable(text: str) -> str:
     """Return a text without control characters: what a server says must not steer the terminal that shows it."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def named(name: str) -> str:
+    """Return a name as it is shown: of a length that can be read, without control characters."""
+    return printable(name[:LONGEST_NAME])
 
 
 def shape_text(place: str, path: str, content_type: str, reason: str) -> str:

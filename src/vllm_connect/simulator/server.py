@@ -216,7 +216,7 @@ class Faults:
         self._numbers = itertools.count()
         self._rules: dict[int, Rule] = {}
 
-    def turn_on(self, name: str, **given: Any) -> "TurnedOn":
+    def turn_on(self, name: str, /, **given: Any) -> "TurnedOn":
         """
         Let requests meet a fault from now on; returns a context manager that turns it off again.
 

@@ -74,7 +74,7 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def rule(name: str, **given: object) -> Rule:
+def rule(name: str, /, **given: object) -> Rule:
     """A rule of a fault's name and its parameters and limits together; a FaultError says what is wrong."""
     limits: dict[str, Any] = {
         key: limit.read(given.pop(key)) for key, limit in _LIMITS.items() if key in given
