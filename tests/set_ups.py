@@ -92,7 +92,7 @@ class Place:
         url: str = self.start(gateway(self.server(**options).url.removesuffix("/v1"), own))
         return url
 
-    def peer(self, script: Callable[[socket.socket], object], scheme: str = "http") -> SetUp:
+    def peer(self, script: Callable[[socket.socket], None], scheme: str = "http") -> SetUp:
         """Start what does with each connection as this script says."""
         port = self.start(peer(script)).port
         return SetUp((f"{scheme}://127.0.0.1:{port}",))
@@ -828,9 +828,39 @@ BROKEN = (
         "HTTP",
         Words(
             "page-of-success",
-            "http://127.0.0.1:PORT answered /v1/models with a page of HTML, and not with what vLLM answers.",
+            "http://127.0.0.1:PORT answered /v1/models with a page of HTML that is not vLLM's (text/html).",
             "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, "
             "or give the gateway what it wants (default_headers=). The address was given by argument.",
+        ),
+        OF_MODELS,
+        code=3,
+    ),
+    Broken(
+        "something else that says hello",
+        lambda place: SetUp(
+            (place.gateway({"/v1/models": Reply(200, {"content-type": "text/plain"}, b"hello")}),)
+        ),
+        "HTTP",
+        Words(
+            "shape",
+            "http://127.0.0.1:PORT answered /v1/models with something that is not vLLM's (text/plain): it is not JSON "
+            "(at character 0).",
+            "Is it the address of a vLLM server, and does a gateway before it pass the route on? The address was "
+            "given by argument.",
+        ),
+        OF_MODELS,
+        code=3,
+    ),
+    Broken(
+        "a list of models that is nested without end",
+        lambda place: at(place.server("deep-json", path="/v1/models")),
+        "HTTP",
+        Words(
+            "shape",
+            "http://127.0.0.1:PORT answered /v1/models with something that is not vLLM's (application/json): it is "
+            "nested too deeply.",
+            "Is it the address of a vLLM server, and does a gateway before it pass the route on? The address was "
+            "given by argument.",
         ),
         OF_MODELS,
         code=3,
@@ -1023,7 +1053,7 @@ BROKEN = (
         "base path",
         Words(
             "barred-said",
-            "http://127.0.0.1:PORT bars /v1/models: Forbidden.",
+            "http://127.0.0.1:PORT bars /v1/models (Forbidden).",
             "A gateway before the server must let it through, or wants credentials of its own "
             "(default_headers=).",
         ),
@@ -1233,8 +1263,8 @@ BROKEN = (
         "chat",
         Words(
             "page-of-success",
-            "http://127.0.0.1:PORT answered /v1/chat/completions with a page of HTML, and not with what "
-            "vLLM answers.",
+            "http://127.0.0.1:PORT answered /v1/chat/completions with a page of HTML that is not "
+            "vLLM's (text/html).",
             "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, "
             "or give the gateway what it wants (default_headers=). The address was given by argument.",
         ),
@@ -1381,8 +1411,8 @@ BROKEN = (
         "stream",
         Words(
             "page-of-success",
-            "http://127.0.0.1:PORT answered /v1/chat/completions with a page of HTML, and not with what "
-            "vLLM answers.",
+            "http://127.0.0.1:PORT answered /v1/chat/completions with a page of HTML that is not "
+            "vLLM's (text/html).",
             "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, "
             "or give the gateway what it wants (default_headers=). The address was given by argument.",
         ),

@@ -18,7 +18,7 @@ import anyio
 import openai
 import pytest
 
-from tests.commands import run
+from tests.commands import Terminal, run
 from tests.runs import SHELLS
 from tests.set_ups import (
     BROKEN,
@@ -413,6 +413,17 @@ def test_shown(place: Place) -> None:
         r"^fail +models +http://127.0.0.1:\d+ does not serve the model `x`\.$", ended.stdout, re.MULTILINE
     )
     assert re.search(r"^ +-> Name one that it serves: qwen", ended.stdout, re.MULTILINE)
+
+
+def test_at_a_terminal(place: Place) -> None:
+    """Long lines are broken between words, and go on below where they began."""
+    server = place.server()
+    with Terminal("doctor", server.url, "--model", "gpt-4o", COLUMNS="80", NO_COLOR="1") as terminal:
+        assert terminal.exit_code() == 1
+    lines = terminal.shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    below = lines[lines.index(next(line for line in lines if "-> Name one that it serves" in line)) + 1]
+    assert re.match(r" {29}\S", below)
 
 
 def test_checks() -> None:

@@ -204,7 +204,7 @@ TOLD: dict[str, Texts] = {
         "by argument.",
     ),
     "page-of-success": Texts(
-        "$root answered /v1/chat/completions with a page of HTML, and not with what vLLM answers.",
+        "$root answered /v1/chat/completions with a page of HTML that is not vLLM's (text/html).",
         "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, or give "
         "the gateway what it wants (default_headers=). The address was given by argument.",
     ),
@@ -472,7 +472,7 @@ TOLD: dict[str, Texts] = {
         "A gateway before the server must let it through, or wants credentials of its own (default_headers=).",
     ),
     "barred-said": Texts(
-        "$root bars /v1/chat/completions: Forbidden.",
+        "$root bars /v1/chat/completions (Forbidden).",
         "A gateway before the server must let it through, or wants credentials of its own "
         "(default_headers=).",
     ),

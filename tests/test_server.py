@@ -469,7 +469,7 @@ def test_missing_routes(caller: Caller, server: Simulator, call: Any, told: str)
         (
             Reply(403, body=b"no"),
             openai.PermissionDeniedError,
-            "not vLLM's.*bars /version.*A gateway",
+            r"bars /version \(no\).*A gateway",
         ),
     ],
 )

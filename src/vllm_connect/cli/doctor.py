@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ PROBLEMS, UNREACHABLE = 1, 3
 WAY_THERE = frozenset({"proxy", "name", "connection", "TLS", "HTTP"})
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}
 CHECK_WIDTH = 18
+MARGIN = " " * (8 + CHECK_WIDTH)
+# Characters that a narrow terminal has to break by itself.
+LEAST_WIDTH = 20
 # Characters of one line.
 MOST_SHOWN = 2000
 
@@ -77,21 +82,31 @@ def _show(finding: Finding, before: list[Finding]) -> None:
     status = f"{finding.status:8}"
     if has_colour(sys.stdout):
         status = f"\x1b[{COLOURS[finding.status]}m{status}\x1b[0m"
-    write(f"{status}{finding.check:{CHECK_WIDTH}}{_bounded(finding.said)}\n")
+    write(f"{status}{finding.check:{CHECK_WIDTH}}{_laid(_bounded(finding.said))}\n")
     if finding.fix:
-        write(f"{'':8}{'':{CHECK_WIDTH}}-> {_bounded(finding.fix)}\n")
+        write(f"{MARGIN}-> {_laid(_bounded(finding.fix), behind='   ')}\n")
 
 
 def _show_unseen(last: list[Finding], found: list[Finding]) -> None:
     unseen = [one.check for one in found if one.server == last[0].server and "needs" in one.facts]
     if unseen:
-        write(f"{'':8}not looked at: {', '.join(unseen)}\n")
+        write(f"{MARGIN}not looked at: {_laid(', '.join(unseen), behind=' ' * len('not looked at: '))}\n")
 
 
 def _bounded(text: str) -> str:
     """Return a text as one line: a server may list ten thousand models, or one of as many letters."""
     line = single_line(text[:MOST_SHOWN])
     return line if len(text) <= MOST_SHOWN else f"{line} ... (--json has all of it)"
+
+
+def _laid(text: str, *, behind: str = "") -> str:
+    """Return a text as it stands behind the margin at a terminal: broken between words; a pipe gets one line."""
+    if not sys.stdout.isatty():
+        return text
+    margin = f"{MARGIN}{behind}"
+    width = max(shutil.get_terminal_size().columns - len(margin), LEAST_WIDTH)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{margin}".join(lines)
 
 
 def _indented(text: str) -> str:

@@ -48,7 +48,7 @@ ANSWERING: tuple[Rule, ...] = (
         "page-of-success",
         "a success that is a page of HTML, such as of a login",
         (being("shape"), when(lambda case: case.is_html)),
-        "{place} answered {path} with a page of HTML, and not with what vLLM answers.",
+        "{place} answered {path} with a page of HTML that is not vLLM's ({media_type}).",
         "A page for people (of a login, of a chat application) is no vLLM server: correct base_url, or give the gateway "
         "what it wants (default_headers=). {address_from}",
     ),

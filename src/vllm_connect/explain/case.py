@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vllm_connect.endpoint import Endpoint, Tls
-from vllm_connect.explain.words import printable, status_text
+from vllm_connect.explain.words import named, status_text
 from vllm_connect.facts import MISSING_API, ROUTES, Route, ServedModel, Service
 from vllm_connect.settings import Settings
 from vllm_connect.wire.proxy import Proxy
@@ -37,7 +37,6 @@ Kind = Literal[
 
 # Names of a server are shown up to this many.
 MOST_NAMES = 5
-LONGEST_NAME = 100
 # A request with pictures is large, and none of its parameters is worth parsing it for.
 LONGEST_PARSED = 1024 * 1024
 _BY_PATH: Mapping[str, Route] = {route.path: route for route in ROUTES}
@@ -144,11 +143,11 @@ class Case:
     def address_from(self) -> str:
         """A sentence on where the address was set."""
         origin = self.settings.origins.get("base_url", "argument")
-        named = {
+        known = {
             "argument": "The address was given by argument.",
             "default": "The address is the default; set VLLM_BASE_URL, or pass base_url.",
         }
-        return named.get(origin, f"The address is from {origin}.")
+        return known.get(origin, f"The address is from {origin}.")
 
     @property
     def tls(self) -> Tls:
@@ -189,8 +188,8 @@ class Case:
 
     @property
     def model(self) -> str:
-        named = self.asked.get("model")
-        return printable(named)[:LONGEST_NAME] if isinstance(named, str) else ""
+        model = self.asked.get("model")
+        return named(model) if isinstance(model, str) else ""
 
     @property
     def model_from(self) -> str:
@@ -271,11 +270,15 @@ class Case:
         return "html" in self.content_type or self.page.lstrip()[:1] == "<"
 
     @property
+    def media_type(self) -> str:
+        return named(self.content_type.partition(";")[0]) or "no content type"
+
+    @property
     def param(self) -> str:
         """The parameter that an error is about, as vLLM names it."""
         error = self.body.get("error", self.body) if isinstance(self.body, dict) else None
         param = error.get("param") if isinstance(error, dict) else None
-        return printable(param)[:LONGEST_NAME].removeprefix("body.") if isinstance(param, str) else ""
+        return named(param).removeprefix("body.") if isinstance(param, str) else ""
 
     @property
     def redirected_to(self) -> str:
@@ -360,6 +363,6 @@ def _alike(name: str, names: tuple[str, ...]) -> list[str]:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    shown = [printable(name)[:LONGEST_NAME] for name in names[:MOST_NAMES]]
+    shown = [named(name) for name in names[:MOST_NAMES]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -485,7 +485,7 @@ ROUTES: tuple[Rule, ...] = (
         "barred-said",
         "any other 403",
         (status(403),),
-        "{place} bars {path}: {said}",
+        "{place} bars {path} ({said}).",
         "A gateway before the server must let it through, or wants credentials of its own (default_headers=).",
     ),
 )
