@@ -239,12 +239,6 @@ def asleep(server: Simulator) -> Simulator:
     return server
 
 
-def dead(server: Simulator) -> Simulator:
-    server.faults.turn_on("status", code=503, path="/health")
-    server.faults.turn_on("engine-dead", path="/v1/chat/completions", refused_for=0.0)
-    return server
-
-
 def deaf_socket(place: Place) -> SetUp:
     path = place.folder / "deaf.sock"
     with socket.socket(socket.AF_UNIX) as bound:
@@ -340,6 +334,7 @@ ASLEEP = {
     ),
 }
 
+DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 GRAMMAR = "Grammar error: Invalid type: text"
 SSH = b"SSH-2.0-OpenSSH_9.6\r\n"
 OLD_TLS = b"\x15\x03\x03\x00\x02\x02\x46"  # an alert: fatal, protocol_version
@@ -1145,7 +1140,7 @@ BROKEN = (
     # -- what it serves
     Broken(
         "a dead engine",
-        lambda place: at(dead(place.server())),
+        lambda place: SetUp((place.gateway({"/health": Reply(503, {}, b""), CHAT: refusing(DEAD, 500)}),)),
         "engine",
         Words(
             "engine-dead",
