@@ -50,5 +50,14 @@ PROGRAMS = (
         "functions",
         (Request(CHAT, {"tool_choice": "auto"}, lacks=("functions", "function_call")),),
     ),
+    Program(
+        "legacy",
+        (
+            Request(COMPLETIONS, {"model": "qwen", "max_tokens": 4}, lacks=("engine",)),
+            Request(CHAT, {"model": "qwen", "messages": MESSAGES}, lacks=("request_timeout",)),
+        ),
+    ),
+    Program("legacy_azure", (Request(CHAT, {"model": "qwen", "n": 1}, lacks=("deployment_id",)),)),
+    Program("module_client", (Request(CHAT, {"model": "qwen", "messages": MESSAGES}),)),
     Program("embedding", (Request(EMBEDDINGS, {"model": "bge", "input": ["a", "b"]}),), kind="pooling"),
 )

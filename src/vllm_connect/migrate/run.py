@@ -67,9 +67,7 @@ def migration(paths: Sequence[Path], options: Options, workers: int | None = Non
     relevant, outcomes = _relevant(files)
     yield Started(len(files), len(relevant))
     project = Project({name_of(path): {} for path in files if kind_of(path) in ("python", "other")})
-    # What hands on a client of another module need not name openai.
-    modules = [path for path in files if path.name == "__init__.py" or path in relevant]
-    modules = [path for path in modules if name_of(path) in project.modules]
+    modules = _modules(files, relevant, project)
     count = min(workers or _processors(), MOST_WORKERS, max(len(relevant), 1))
     with _Workers(count, options) as crew:
         if len(modules) > 1:
@@ -94,6 +92,13 @@ def _relevant(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Outcome]]:
         except OSError as wrong:
             outcomes[path] = failed(path, UNPARSED, f"it cannot be read: {wrong.strerror or wrong}")
     return relevant, outcomes
+
+
+def _modules(files: Sequence[Path], relevant: Sequence[Path], project: Project) -> list[Path]:
+    """Return the modules whose names matter: also packages of relevant ones, which need not name openai themselves."""
+    wanted = {path for path in relevant if name_of(path) in project.modules}
+    packages = {folder / "__init__.py" for path in wanted for folder in path.parents}
+    return [path for path in files if path in wanted or path in packages]
 
 
 def _processors() -> int:

@@ -2,8 +2,9 @@
 
 from vllm_connect.migrate.codemod import Codemod
 from vllm_connect.migrate.codemods.clients import Clients
+from vllm_connect.migrate.codemods.module_client import ModuleClient
 from vllm_connect.migrate.codemods.parameters import Parameters
 
 __all__ = ["CODEMODS"]
 
-CODEMODS: tuple[type[Codemod], ...] = (Clients, Parameters)
+CODEMODS: tuple[type[Codemod], ...] = (ModuleClient, Clients, Parameters)

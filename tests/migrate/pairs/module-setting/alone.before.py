@@ -1,0 +1,4 @@
+import openai
+
+openai.api_key = "of a user"
+openai.log = "debug"
