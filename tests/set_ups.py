@@ -906,8 +906,8 @@ BROKEN = (
             "redirect-of-slash",
             "http://127.0.0.1:PORT/v1 answered with a redirect (307) to /v1/models/, which is not "
             "followed: key and prompt go only to the server you named.",
-            "Write the path of your call as it is there. If it is one of the client's own, a gateway "
-            "before the server wants the slash: vLLM's paths have none at their end.",
+            "Write the path of your call as it is there: vLLM's have no slash at their end; what wants one is a "
+            "gateway before it.",
         ),
         OF_MODELS,
         code=3,

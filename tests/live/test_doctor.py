@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from tests.commands import run
@@ -70,17 +70,41 @@ def test_asleep(uds_server: Server) -> None:
         finally:
             client.server.wake_up(tags=["weights", "kv_cache"])
     assert code == 1
-    assert by_status(report, "fail") == {"engine": "the engine sleeps, so that requests wait for ever"}
+    root = uds_server.url.removesuffix("/v1")
+    assert by_status(report, "fail") == {
+        "engine": f"{root} is asleep, and lets requests wait until it is woken."
+    }
 
 
-def test_broken(chat_server: Server, tmp_path: Path) -> None:
-    """A wrong key, a misspelt model and a path that is none are named with their fix."""
-    report, code = examined(chat_server, VLLM_API_KEY="sk-wrong")
-    assert (code, set(by_status(report, "fail"))) == (1, {"key"})
-    assert "VLLM_API_KEY" in by_status(report, "fail")["key"]
-    report, code = examined(chat_server, "--model", "tinny")
-    assert (code, set(by_status(report, "fail"))) == (1, {"models"})
-    report, code = examined(chat_server, VLLM_BASE_URL=f"{chat_server.url}/x")
+def failing(report: Any) -> Any:
     (broken,) = (one for one in report["findings"] if one["status"] == "fail")
+    return broken
+
+
+def said_by_a_client(server: Server, **options: Any) -> tuple[str, str]:
+    """Return what a chat of a client in the same set-up says that is raised."""
+    given = {"base_url": server.url, "api_key": server.options.api_key, **options}
+    with OpenAI(**given) as client, pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(messages=[{"role": "user", "content": "Say hello."}], max_tokens=8)
+    error: Any = caught.value
+    return error.explanation, error.fix
+
+
+def test_broken(chat_server: Server) -> None:
+    """A wrong key, a misspelt model and a path that is none are named with their fix, as a client names them."""
+    report, code = examined(chat_server, VLLM_API_KEY="sk-wrong")
+    broken = failing(report)
+    assert (code, broken["check"]) == (1, "key")
+    assert broken["said"] == f"{chat_server.root_url} refused the API key from VLLM_API_KEY."
+    report, code = examined(chat_server, "--model", "tinny")
+    broken = failing(report)
+    assert (code, broken["check"]) == (1, "models")
+    assert (broken["said"], broken["fix"]) == said_by_a_client(chat_server, model="tinny")
+    assert broken["fix"].startswith("Name one that it serves: tiny")
+    address = f"{chat_server.url}/x"
+    report, code = examined(chat_server, VLLM_BASE_URL=address)
+    broken = failing(report)
     assert (code, broken["check"]) == (1, "base path")
-    assert f"{chat_server.root_url}/v1" in broken["fix"]
+    explanation, fix = said_by_a_client(chat_server, base_url=address)
+    assert (broken["said"], broken["fix"].partition(". ")[0]) == (explanation, fix.partition(". ")[0])
+    assert broken["fix"] == f"Write base_url='{chat_server.root_url}/v1'. The address is from VLLM_BASE_URL."

@@ -184,13 +184,15 @@ OF_CHAT: dict[str, Asked] = {
     "route-unknown": Asked(
         (lambda client: client.get("/nowhere", cast_to=object),),
         "$root has no route /v1/nowhere.",
-        "A vLLM server serves either text generation or embeddings, and some routes only with their option.",
+        "Check the path of your call, and base_url ($root/v1). vLLM has some routes only with an option or a kind of "
+        "model: client.server.info() tells what this one serves.",
     ),
     "redirect-of-slash": Asked(
         (post("/chat/completions/", messages=MESSAGES),),
         "$root/v1 answered with a redirect (307) to $root/v1/chat/completions, which is not followed: key and prompt go only "
         "to the server you named.",
-        "Write the path of your call as the server has it: vLLM's have no slash at their end.",
+        "Write the path of your call as it is there: vLLM's have no slash at their end; what wants one is a "
+        "gateway before it.",
     ),
     "answer-cut-short": Asked(
         (

@@ -34,8 +34,8 @@ ANSWERING: tuple[Rule, ...] = (
         "a redirect to the same path with or without a slash at its end",
         (being("redirect"), when(_is_of_slash)),
         "{happened}.",
-        "Write the path of your call as it is there. If it is one of the client's own, a gateway before the server wants the "
-        "slash: vLLM's paths have none at their end.",
+        "Write the path of your call as it is there: vLLM's have no slash at their end; what wants one is a "
+        "gateway before it.",
     ),
     Rule(
         "redirect",
