@@ -40,7 +40,7 @@ NEWEST_ONLY: dict[str, str] = {
     "test_wire_timers.py": "when the wire's timers fire",
     # Commands: what they ask of the client is asked by `test_cli.py` and `test_cli_chat.py` on both ends.
     "test_cli_talk.py": "line editing and signals at a terminal",
-    "test_doctor.py": "the doctor's checks, over the raw wire and by tables",
+    "test_doctor.py": "the doctor's checks; that callers are told by the same rules: `test_explain.py`",
 }
 # Through these a test has openai's code in the path that it is about.
 OF_OPENAI = (
