@@ -21,6 +21,8 @@ R = TypeVar("R")
 
 NEWEST_ONLY: dict[str, str] = {
     # What our tables and pure modules decide.
+    "migrate/test_files.py": "which files a migration writes",
+    "migrate/test_rules.py": "what a migration makes of a text; programs run in `migrate/test_programs.py`",
     "simulation": "replicas and retries on a virtual clock",
     "simulator": "the stand-in server cannot import openai, as `./dev check` sees to",
     "test_answer_properties.py": "the wire's reading of an answer, from bytes",
