@@ -137,6 +137,18 @@ def test_model_not_chosen(caller: Caller, server: Simulator, served: tuple[str, 
     assert caught.value.served == served
 
 
+def test_names_that_a_server_made_up(server: Simulator) -> None:
+    """The names of a server are shown as names: a few, short, and unable to steer a terminal."""
+    served = ("a\\u001b[31m", "b" * 5000, *(f"model-{number}" for number in range(100)))
+    server.reply_next(_listing(*served))
+    with OpenAI(base_url=server.url, api_key=KEY) as client, pytest.raises(ModelNotChosen) as caught:
+        client.chat.completions.create(messages=MESSAGES)
+    message = str(caught.value)
+    assert f"name one in the call or as VLLM_MODEL: a [31m, {'b' * 100}, model-0, " in message
+    assert message.endswith(" and 97 more.")
+    assert len(caught.value.served) == len(served)
+
+
 @every_kind
 def test_model_found_once_and_again(caller: Caller, server: Simulator) -> None:
     """The model is asked for once, shared by copies, and again when the server no longer has it."""

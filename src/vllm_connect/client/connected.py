@@ -38,8 +38,9 @@ from vllm_connect.dispatch.retry import LONGEST_RETRY_AFTER, retry_after, should
 from vllm_connect.endpoint import Endpoint, Hidden, parse_endpoint
 from vllm_connect.endpoint.key import MASK
 from vllm_connect.errors import InvalidAnswer, KeyRefused, NotReady, SettingsError, explained_as
-from vllm_connect.explain import printable, shape_text
+from vllm_connect.explain import shape_text
 from vllm_connect.facts import ServerFacts, is_engine_dead, is_model_missing
+from vllm_connect.facts.names import printable
 from vllm_connect.outcome import Attempt, judged
 from vllm_connect.settings import (
     CallableKey,

@@ -20,8 +20,8 @@ from vllm_connect.errors import (
     Partial,
     ServerUnreachable,
 )
-from vllm_connect.explain import printable
 from vllm_connect.facts import is_engine_dead, is_model_missing
+from vllm_connect.facts.names import printable
 from vllm_connect.outcome import Attempt, Ending, judged
 from vllm_connect.outcome.completeness import unknown_reasons
 

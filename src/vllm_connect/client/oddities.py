@@ -7,8 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from vllm_connect.explain import named
 from vllm_connect.facts import ServedModel
+from vllm_connect.facts.names import named
 
 __all__ = ["EVENTS", "JSON", "Oddities"]
 

@@ -15,6 +15,7 @@ from vllm_connect.doctor.patient import TOKENS, Patient
 from vllm_connect.errors import ModelNotChosen
 from vllm_connect.explain.rules import told
 from vllm_connect.facts import ROUTES, ServedModel, only_base_model
+from vllm_connect.facts.names import listed
 
 __all__ = ["WORK"]
 
@@ -95,12 +96,12 @@ def models(patient: Patient) -> Told:
         if refusal is not None:
             return failed(refusal)
         return warn(
-            f"{patient.served_model} is not listed, and answers; listed is {', '.join(names)}", models=names
+            f"{patient.served_model} is not listed, and answers; listed is {listed(names)}", models=names
         )
     refusal = patient.refusal(unserved[0]) if unserved else None
     if refusal is not None:
         return failed(refusal)._replace(status="warn")
-    return ok(", ".join(names), models=names)
+    return ok(listed(names), models=names)
 
 
 def context(patient: Patient) -> Told:

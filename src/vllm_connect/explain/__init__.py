@@ -3,6 +3,6 @@
 Here is what is needed without an error; `rules.told` is loaded with the first one.
 """
 
-from vllm_connect.explain.words import named, printable, shape_text, status_text
+from vllm_connect.explain.words import shape_text, status_text
 
-__all__ = ["named", "printable", "shape_text", "status_text"]
+__all__ = ["shape_text", "status_text"]

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vllm_connect.endpoint import Endpoint, Tls
-from vllm_connect.explain.words import named, status_text
+from vllm_connect.explain.words import status_text
 from vllm_connect.facts import MISSING_API, ROUTES, Route, ServedModel, Service
+from vllm_connect.facts.names import listed, named
 from vllm_connect.settings import Settings
 from vllm_connect.wire.proxy import Proxy
 
@@ -35,8 +36,6 @@ Kind = Literal[
     "other",  # none of these: an error of the SDK's own
 ]
 
-# Names of a server are shown up to this many.
-MOST_NAMES = 5
 # A request with pictures is large, and none of its parameters is worth parsing it for.
 LONGEST_PARSED = 1024 * 1024
 _BY_PATH: Mapping[str, Route] = {route.path: route for route in ROUTES}
@@ -318,7 +317,7 @@ class Case:
 
     @property
     def served(self) -> str:
-        return _listed(self.names)
+        return listed(self.names)
 
     @property
     def has_adapters(self) -> bool:
@@ -327,7 +326,7 @@ class Case:
     @property
     def nearest(self) -> str:
         """The served names that are like the one that was asked for, or all where none is."""
-        return _listed(tuple(_alike(self.model, self.names)) or self.names)
+        return listed(tuple(_alike(self.model, self.names)) or self.names)
 
     @property
     def best(self) -> str:
@@ -360,9 +359,3 @@ def _alike(name: str, names: tuple[str, ...]) -> list[str]:
     """Return the names that are like one, best first; a path or an owner before a name is not looked at."""
     last = {other.rpartition("/")[2].lower(): other for other in reversed(names)}
     return [last[near] for near in difflib.get_close_matches(name.rpartition("/")[2].lower(), last, n=3)]
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = [named(name) for name in names[:MOST_NAMES]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vllm_connect.explain.case import Case, Kind
-from vllm_connect.explain.words import printable
+from vllm_connect.facts.names import printable
 
 __all__ = ["Condition", "Rule", "Told", "being", "either", "lacks", "reason", "said", "status", "when"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["named", "printable", "shape_text", "status_text"]
+from vllm_connect.facts.names import printable
+
+__all__ = ["shape_text", "status_text"]
 
 LONGEST_SERVER_TEXT = 500
-LONGEST_NAME = 100
 LONGEST_CONTENT_TYPE = 50
 
 
@@ -24,16 +25,6 @@ def status_text(body: object) -> str:
     if not isinstance(text, str) or text.lstrip()[:1] == "<":
         return ""
     return printable(text[:LONGEST_SERVER_TEXT])
-
-
-def printable(text: str) -> str:
-    """Return a text without control characters: what a server says must not steer the terminal that shows it."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def named(name: str) -> str:
-    """Return a name as it is shown: of a length that can be read, without control characters."""
-    return printable(name[:LONGEST_NAME])
 
 
 def shape_text(place: str, path: str, content_type: str, reason: str) -> str:

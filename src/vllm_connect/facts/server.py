@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vllm_connect.errors import ModelNotChosen
+from vllm_connect.facts.names import listed
 from vllm_connect.facts.routes import ROUTES, Kind, Service
 
 __all__ = ["ServedModel", "ServerFacts", "only_base_model"]
@@ -86,7 +87,7 @@ def only_base_model(models: Iterable[ServedModel], server: str) -> str:
     if len(served) == 1:
         return served[0]
     if served:
-        message = f"`model` was left out and {server} serves several; name one in the call or as VLLM_MODEL: {', '.join(served)}."
+        message = f"`model` was left out and {server} serves several; name one in the call or as VLLM_MODEL: {listed(served)}."
     else:
         message = f"`model` was left out and {server} lists no model; correct base_url if it is no vLLM server, else name the model to use."
     raise ModelNotChosen(message, server=server, served=served)
