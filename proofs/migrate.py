@@ -33,7 +33,9 @@ MOST_SECONDS = 60.0
 def main() -> int:
     """Run all of it; return 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--also", type=Path, action="append", default=[], help="a further folder of the corpus")
+    parser.add_argument(
+        "--also", type=Path, action="append", default=[], help="a further folder of the corpus"
+    )
     also = parser.parse_args().also
     problems = [problem for root in [*_corpus(), *also] for problem in _looked_at(root)]
     problems += list(_timed())

@@ -662,7 +662,7 @@ def test_cancelled_while_opening(authority: trustme.CA) -> None:
     """A task that is cancelled at any moment of opening leaves no socket, and the event loop clean."""
 
     async def cancelled_after(route: Route, seconds: float) -> None:
-        opening = asyncio.create_task(open_transport(route, asyncio.Protocol, judge=lambda _: None))
+        opening = asyncio.create_task(open_transport(route, Kept, judge=lambda _: None))
         await asyncio.sleep(seconds)
         opening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -675,3 +675,45 @@ def test_cancelled_while_opening(authority: trustme.CA) -> None:
     with peer(silence, tls=certified(authority, "gpu1.test")) as server, peer(Forward(server.port)) as proxy:
         route = way("https://gpu1.test", tls=Tls(verify=False), proxy=f"http://127.0.0.1:{proxy.port}")
         asyncio.run(all_moments(route))
+
+
+class Kept(asyncio.Protocol):
+    """A protocol that keeps its transport, and tells when it gets it."""
+
+    def __init__(self, made: Callable[[], object] = lambda: None) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.is_over = False
+        self._made = made
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._made()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_over = True
+
+
+def test_cancelled_in_the_moment_of_success(authority: trustme.CA) -> None:
+    """A connection under TLS that nobody takes any more is gone at once: its peer may never answer a farewell."""
+
+    async def cancelled(route: Route) -> Kept:
+        def leave() -> None:
+            opening.cancel()
+
+        made = Kept(leave)
+        opening = asyncio.create_task(open_transport(route, lambda: made, judge=lambda _: None))
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.sleep(0.1)
+        return made
+
+    over = threading.Event()
+
+    def deafness(_connected: socket.socket) -> None:
+        over.wait(10)
+
+    with peer(deafness, tls=certified(authority, "gpu1.test")) as server:
+        kept = asyncio.run(cancelled(way(f"https://127.0.0.1:{server.port}", tls=Tls(verify=False))))
+        over.set()
+    assert kept.is_over

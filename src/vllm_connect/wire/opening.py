@@ -81,7 +81,8 @@ async def open_transport(
 ) -> tuple[asyncio.Transport, _Protocol]:
     """Return a connected transport with its protocol, under TLS where the route has it.
 
-    The caller bounds the time with `asyncio.timeout`. `judge` is as in `open_socket`.
+    The caller bounds the time with `asyncio.timeout`. `judge` is as in `open_socket`. The protocol keeps its `transport`
+    under this name.
     """
     loop = asyncio.get_running_loop()
     context = None if route.tls is None else route.tls.context()
@@ -108,13 +109,20 @@ async def _handed_over(
 ) -> tuple[asyncio.Transport, _Protocol]:
     """Return the transport that owns this socket from here on: cancelled, the event loop closes it in its time."""
     name = None if route.tls is None else route.tls.server_hostname
+    protocol = protocol_factory()
     try:
         if route.endpoint.socket is not None:
-            return await loop.create_unix_connection(protocol_factory, sock=connected)
+            return await loop.create_unix_connection(lambda: protocol, sock=connected)
         with _failures_of(_proxy_under_tls(route)):
             return await loop.create_connection(
-                protocol_factory, sock=connected, ssl=context, server_hostname=name
+                lambda: protocol, sock=connected, ssl=context, server_hostname=name
             )
+    except asyncio.CancelledError:
+        # A connection that has just come about is closed by asyncio with a word of TLS, whose answer it awaits for 30 s.
+        made: asyncio.Transport | None = getattr(protocol, "transport", None)
+        if made is not None:
+            made.abort()
+        raise
     except OSError:
         # uvloop leaves a socket open that it failed to take.
         connected.close()
