@@ -60,4 +60,46 @@ PROGRAMS = (
     Program("legacy_azure", (Request(CHAT, {"model": "qwen", "n": 1}, lacks=("deployment_id",)),)),
     Program("module_client", (Request(CHAT, {"model": "qwen", "messages": MESSAGES}),)),
     Program("embedding", (Request(EMBEDDINGS, {"model": "bge", "input": ["a", "b"]}),), kind="pooling"),
+    Program(
+        "legacy_chat",
+        (
+            Request(CHAT, {"model": "qwen", "temperature": 0.7}, lacks=("engine",)),
+            Request(CHAT, {"model": "qwen", "max_tokens": 16}),
+        ),
+    ),
+    Program(
+        "legacy_stream",
+        (
+            Request(CHAT, {"model": "qwen", "stream": True}, lacks=("request_timeout", "timeout")),
+            Request(COMPLETIONS, {"model": "qwen", "stream": True, "prompt": "Once"}, lacks=("engine",)),
+        ),
+    ),
+    Program(
+        "legacy_embedding", (Request(EMBEDDINGS, {"model": "bge", "input": ["a", "b", "c"]}),), kind="pooling"
+    ),
+    Program(
+        "legacy_errors",
+        (Request(COMPLETIONS, {"model": "qwen"}), Request(COMPLETIONS, {"model": "text-davinci-003"})),
+        says="refused 404 True True",
+    ),
+    Program(
+        "legacy_async",
+        (Request(CHAT, {"model": "qwen"}), Request(CHAT, {"model": "qwen-small", "stream": True})),
+    ),
+    Program(
+        "legacy_engine",
+        (Request(CHAT, {"model": "qwen"}, lacks=("engine", "headers", "api_version")),),
+        says='{"id": "chatcmpl',
+    ),
+    Program(
+        "legacy_settings",
+        (Request(COMPLETIONS, {"model": "qwen", "prompt": ["a", "b"]}, lacks=("api_base",)),),
+    ),
+    Program(
+        "legacy_function",
+        (
+            Request(CHAT, {"model": "qwen"}),
+            Request(CHAT, {"model": "qwen", "temperature": 0}, lacks=("engine",)),
+        ),
+    ),
 )

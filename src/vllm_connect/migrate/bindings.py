@@ -27,6 +27,8 @@ __all__ = ["Bindings"]
 
 # How a name came by its value: it is that of the expression, one of its elements, or of the type that it names.
 Way = Literal["value", "element", "type", "unknown"]
+# Functions that hand the elements of what they are given to another function.
+OF_ELEMENTS = frozenset({"filter", "map", "max", "min", "sorted"})
 
 
 class Bindings(Trailing):
@@ -94,7 +96,7 @@ class Bindings(Trailing):
             case cst.FunctionDef(name=name) | cst.ClassDef(name=name):
                 is_global = isinstance(assignment.scope, GlobalScope)
                 return self._resolved([f"{self.file}:{name.value}"]) if is_global else UNKNOWN
-            case cst.Param() as parameter:
+            case cst.Param() as parameter if parameter not in self._sources.of:
                 return self._parameter(parameter, assignment.scope)
             case node:
                 return self._given(node)
@@ -145,6 +147,15 @@ def _class_of(parameter: cst.Param, scope: Scope) -> str | None:
     return owner.name.value if "classmethod" in decorators else f"{owner.name.value}()"
 
 
+def _is_enumeration(node: cst.BaseExpression) -> bool:
+    return (
+        isinstance(node, cst.Call)
+        and isinstance(node.func, cst.Name)
+        and node.func.value == "enumerate"
+        and bool(node.args)
+    )
+
+
 class _Sources(cst.CSTVisitor):
     """Which expression each assigned name was given."""
 
@@ -172,12 +183,23 @@ class _Sources(cst.CSTVisitor):
     def visit_For(self, node: cst.For) -> None:
         self._put(node.target, node.iter, "element")
 
+    def visit_Call(self, node: cst.Call) -> None:
+        """`sorted(things, key=lambda one: ...)`: what the function is given is an element."""
+        if not isinstance(node.func, cst.Name) or node.func.value not in OF_ELEMENTS:
+            return
+        plain = [one.value for one in node.args if not isinstance(one.value, cst.Lambda)]
+        for one in node.args:
+            if isinstance(one.value, cst.Lambda) and len(one.value.params.params) == 1 and plain:
+                self.of[one.value.params.params[0]] = (plain[0], "element")
+
     def visit_CompFor(self, node: cst.CompFor) -> None:
         self._put(node.target, node.iter, "element")
 
     def _put(self, target: cst.CSTNode, value: cst.BaseExpression, way: Way) -> None:
         if isinstance(target, cst.Name):
             self.of[target] = (value, way)
+        elif isinstance(target, cst.Tuple) and way == "element" and _is_enumeration(value):
+            self._put(target.elements[-1].value, cst.ensure_type(value, cst.Call).args[0].value, way)
         elif isinstance(target, cst.Tuple | cst.List):
             values = value.elements if isinstance(value, cst.Tuple | cst.List) and way == "value" else ()
             for at, element in enumerate(target.elements):

@@ -22,6 +22,8 @@ WRAPPERS = frozenset(
         "weave.patch_openai",
     }
 )
+# Functions that give back the elements that they are given.
+REARRANGING = frozenset({"builtins.list", "builtins.reversed", "builtins.sorted", "builtins.tuple"})
 OPTIONAL = frozenset(
     {"typing.Optional", "typing.Union", "typing.Annotated", "typing.Final", "typing.ClassVar"}
 )
@@ -47,6 +49,12 @@ class Trailing(ABC):
                 return self.named(node)
             case cst.Attribute(value=value, attr=attr):
                 return self._further(value, f".{attr.value}")
+            case cst.Call(func=cst.Attribute(value=value, attr=cst.Name(value="get")), args=[key, *more]) if (
+                name := text_of(key.value)
+            ):
+                return self._further(
+                    value, _step(name, may_be_else=bool(more) and not _is_plain(more[0].value))
+                )
             case cst.Call(func=function):
                 return self._called(node, function)
             case cst.Await(expression=inner) | cst.NamedExpr(value=inner):
@@ -56,7 +64,7 @@ class Trailing(ABC):
             case cst.IfExp(body=one, orelse=other):
                 return self.trails(one) | self.trails(other)
             case cst.BooleanOperation(left=one, right=other):
-                return self.trails(one) | self.trails(other)
+                return self.trails(one) if _is_empty(other) else self.trails(one) | self.trails(other)
             case _:
                 return UNKNOWN
 
@@ -92,7 +100,7 @@ class Trailing(ABC):
     def _called(self, call: cst.Call, function: cst.BaseExpression) -> Trails:
         functions = self.trails(function)
         first = call.args[0].value if call.args and call.args[0].keyword is None else None
-        if first is not None and functions <= WRAPPERS and functions:
+        if first is not None and functions and functions <= WRAPPERS | REARRANGING:
             return self.trails(first)
         if first is not None and functions == {"typing.cast"}:
             return self.annotated(first)
@@ -125,7 +133,22 @@ def text_of(node: cst.CSTNode | None) -> str | None:
 def _index(node: cst.Subscript) -> str:
     """Return the step of an index: the key where it is a literal text, else that of any element."""
     if len(node.slice) == 1 and isinstance(node.slice[0].slice, cst.Index):
-        text = text_of(node.slice[0].slice.value)
-        if text is not None and text.isidentifier():
-            return f"['{text}']"
+        return _step(text_of(node.slice[0].slice.value))
     return "[]"
+
+
+def _step(key: str | None, *, may_be_else: bool = False) -> str:
+    """Return the step of a key; `['key?']` where something else may stand there."""
+    if key is None or not key.isidentifier():
+        return "[]"
+    return f"['{key}?']" if may_be_else else f"['{key}']"
+
+
+def _is_empty(node: cst.BaseExpression) -> bool:
+    return isinstance(node, cst.List | cst.Dict | cst.Tuple) and not node.elements
+
+
+def _is_plain(node: cst.BaseExpression) -> bool:
+    """Whether a literal is nothing that one goes on from."""
+    is_none = isinstance(node, cst.Name) and node.value == "None"
+    return is_none or isinstance(node, cst.SimpleString | cst.Integer | cst.Float)

@@ -2,9 +2,15 @@
 
 from vllm_connect.migrate.codemod import Codemod
 from vllm_connect.migrate.codemods.clients import Clients
+from vllm_connect.migrate.codemods.legacy_api import LegacyApi
+from vllm_connect.migrate.codemods.legacy_errors import LegacyErrors
+from vllm_connect.migrate.codemods.legacy_results import LegacyResults
 from vllm_connect.migrate.codemods.module_client import ModuleClient
 from vllm_connect.migrate.codemods.parameters import Parameters
 
 __all__ = ["CODEMODS"]
 
-CODEMODS: tuple[type[Codemod], ...] = (ModuleClient, Clients, Parameters)
+CODEMODS: tuple[type[Codemod], ...] = (
+    *(LegacyApi, LegacyErrors, LegacyResults),
+    *(ModuleClient, Clients, Parameters),
+)

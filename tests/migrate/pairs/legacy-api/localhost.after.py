@@ -1,10 +1,10 @@
 import os
 
-import vllm_connect
+from vllm_connect import OpenAI, AsyncOpenAI
 
 # Modify OpenAI's API key and API base to use vLLM's API server.
-client = vllm_connect.OpenAI(api_key="EMPTY", base_url="http://localhost:8000/v1")
-async_client = vllm_connect.AsyncOpenAI(api_key="EMPTY", base_url="http://localhost:8000/v1")
+client = OpenAI(api_key="EMPTY", base_url="http://localhost:8000/v1")
+async_client = AsyncOpenAI(api_key="EMPTY", base_url="http://localhost:8000/v1")
 
 
 def ask(question):

@@ -1,9 +1,9 @@
 import os
 
-import vllm_connect
+from vllm_connect import OpenAI
 
 
 def main():
-    client = vllm_connect.OpenAI()
+    client = OpenAI()
     print(client.models.list())
     print(client.embeddings.create(input="x", model="bge"))

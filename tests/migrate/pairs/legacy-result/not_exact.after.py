@@ -1,0 +1,20 @@
+from vllm_connect import OpenAI
+import requests
+
+client = OpenAI()
+
+
+def text(response):
+    return response["choices"][0]["message"]["content"]
+
+
+def other(url):
+    return requests.post(url).json()["choices"][0]["message"]["content"]
+
+
+def main(key):
+    response = client.completions.create(model="m", prompt="Once")
+    for name, value in response.items():
+        print(name, value)
+    print(response[key], response.usage.get("prompt_tokens", 7), response["warning"])
+    return response.usage.total_tokens or 0

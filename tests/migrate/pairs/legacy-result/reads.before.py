@@ -1,0 +1,19 @@
+import json
+
+from vllm_connect import OpenAI
+
+client = OpenAI()
+
+
+def result():
+    return client.chat.completions.create(messages=[{"role": "user", "content": "Hi."}])
+
+
+def main():
+    response = result()
+    print(response["choices"][0]["message"]["content"], response["usage"].get("total_tokens"))
+    for number, choice in enumerate(response["choices"]):
+        print(number, choice["finish_reason"], choice.get("message", {}).get("content", ""))
+    for call in response["choices"][0]["message"]["tool_calls"] or []:
+        print(json.loads(call["function"]["arguments"]))
+    response.choices[0]["message"]["content"] = "Changed."
