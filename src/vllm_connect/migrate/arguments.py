@@ -83,11 +83,23 @@ def added(call: cst.Call, name: str, value: cst.BaseExpression) -> cst.Call:
         args.insert(at, arg.with_changes(comma=cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))))
     elif args:
         last = args[-1]
-        args[-1] = last.with_changes(comma=_between(call.args), whitespace_after_arg=cst.SimpleWhitespace(""))
-        args.append(arg.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg))
+        between, behind = _parted(_between(call.args), last.comma)
+        args[-1] = last.with_changes(comma=between, whitespace_after_arg=cst.SimpleWhitespace(""))
+        args.append(arg.with_changes(comma=behind, whitespace_after_arg=last.whitespace_after_arg))
     else:
         args.append(arg)
     return call.with_changes(args=args)
+
+
+def _parted(between: cst.Comma, behind: Any) -> tuple[cst.Comma, Any]:
+    """Return both commas with the comment of what was the last one: it stays behind its argument."""
+    space, ahead = getattr(behind, "whitespace_after", None), between.whitespace_after
+    if not isinstance(space, cst.ParenthesizedWhitespace) or not isinstance(
+        ahead, cst.ParenthesizedWhitespace
+    ):
+        return between, behind
+    told = between.with_changes(whitespace_after=ahead.with_changes(first_line=space.first_line))
+    return told, behind.with_changes(whitespace_after=space.with_changes(first_line=cst.TrailingWhitespace()))
 
 
 def _between(args: Sequence[cst.Arg]) -> cst.Comma:

@@ -72,8 +72,8 @@ SHEBANG = re.compile(rb"#![^\n]*\b(python|sh|bash|zsh|fish)[\d.]*\b")
 # What code that talks to OpenAI, or to vLLM as if to it, does not do without. A client that comes from another module
 # of the project shows itself by what is called on it.
 WORDS = re.compile(
-    rb"openai|vllm|litellm|tiktoken|dspy|gpt-|text-embedding-|text-davinci|guided_|reasoning_content"
-    rb"|completions\.(create|parse|stream|with_)|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model",
+    rb"openai|vllm|llama_index|(?:from|import) agents\b|litellm|tiktoken|dspy|gpt-|text-embedding-|text-davinci|guided_|reasoning_content"
+    rb"|completions|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model",
     re.IGNORECASE,
 )
 

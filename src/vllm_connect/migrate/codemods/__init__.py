@@ -2,6 +2,7 @@
 
 from vllm_connect.migrate.codemod import Codemod
 from vllm_connect.migrate.codemods.clients import Clients
+from vllm_connect.migrate.codemods.frameworks import FRAMEWORKS
 from vllm_connect.migrate.codemods.legacy_api import LegacyApi
 from vllm_connect.migrate.codemods.legacy_errors import LegacyErrors
 from vllm_connect.migrate.codemods.legacy_results import LegacyResults
@@ -13,4 +14,5 @@ __all__ = ["CODEMODS"]
 CODEMODS: tuple[type[Codemod], ...] = (
     *(LegacyApi, LegacyErrors, LegacyResults),
     *(ModuleClient, Clients, Parameters),
+    *FRAMEWORKS,
 )

@@ -1,0 +1,3 @@
+from agents import Agent, WebSearchTool
+
+agent = Agent(name="Researcher", model="qwen", tools=[WebSearchTool()])

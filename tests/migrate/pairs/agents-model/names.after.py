@@ -1,0 +1,6 @@
+from agents import Agent
+
+a = Agent(name="a", model="openai/qwen")
+b = Agent(name="b")
+c = Agent(name="c", model="litellm/openai/gpt-4o")
+d = Agent(name="d", model="qwen")

@@ -1,0 +1,18 @@
+import os
+
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_core.prompts import ChatPromptTemplate
+
+
+def make() -> ChatOpenAI:
+    return ChatOpenAI(
+        model="gpt-4o",
+        api_key=os.environ.get("VLLM_API_KEY") or "EMPTY",
+        temperature=0,
+        base_url=os.environ["VLLM_BASE_URL"],
+        stream_usage=True,
+    )
+
+
+def embeddings():
+    return OpenAIEmbeddings(model="text-embedding-3-small", base_url=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", check_embedding_ctx_length=False)

@@ -1,0 +1,4 @@
+from langchain_openai import ChatOpenAI
+
+os = "linux"
+llm = ChatOpenAI(model="qwen")

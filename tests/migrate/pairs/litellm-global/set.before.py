@@ -1,0 +1,6 @@
+import os
+
+import litellm
+
+litellm.drop_params = True
+litellm.api_key = os.environ["OPENAI_API_KEY"]

@@ -1,0 +1,3 @@
+from litellm import completion
+
+completion(model="hosted_vllm/qwen", messages=[])

@@ -1,0 +1,7 @@
+from llama_index.llms.openai import Tokenizer
+from llama_index.llms.openai_like import OpenAILike as LLM
+import os
+
+
+def make(tokenizer: Tokenizer) -> "LLM":
+    return LLM(model="qwen", api_base=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", is_chat_model=True, is_function_calling_model=True, should_use_structured_outputs=True)

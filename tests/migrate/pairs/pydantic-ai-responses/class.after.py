@@ -1,0 +1,3 @@
+from pydantic_ai.models.openai import OpenAIResponsesModel
+
+model = OpenAIResponsesModel("qwen", provider="vllm")
