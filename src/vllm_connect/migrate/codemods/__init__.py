@@ -2,10 +2,12 @@
 
 from vllm_connect.migrate.codemod import Codemod
 from vllm_connect.migrate.codemods.clients import Clients
+from vllm_connect.migrate.codemods.endpoints import Endpoints
 from vllm_connect.migrate.codemods.frameworks import FRAMEWORKS
 from vllm_connect.migrate.codemods.legacy_api import LegacyApi
 from vllm_connect.migrate.codemods.legacy_errors import LegacyErrors
 from vllm_connect.migrate.codemods.legacy_results import LegacyResults
+from vllm_connect.migrate.codemods.models import Models
 from vllm_connect.migrate.codemods.module_client import ModuleClient
 from vllm_connect.migrate.codemods.parameters import Parameters
 
@@ -13,6 +15,7 @@ __all__ = ["CODEMODS"]
 
 CODEMODS: tuple[type[Codemod], ...] = (
     *(LegacyApi, LegacyErrors, LegacyResults),
+    *(Endpoints, Models),
     *(ModuleClient, Clients, Parameters),
     *FRAMEWORKS,
 )
