@@ -102,4 +102,13 @@ PROGRAMS = (
             Request(CHAT, {"model": "qwen", "temperature": 0}, lacks=("engine",)),
         ),
     ),
+    Program(
+        "model_names",
+        (
+            Request(CHAT, {"model": "qwen", "messages": [{"role": "user", "content": "Are you gpt-4o?"}]}),
+            Request(CHAT, {"model": "qwen-small"}),
+            Request(CHAT, {"model": "qwen-small"}),
+            Request(COMPLETIONS, {"model": "qwen"}),
+        ),
+    ),
 )

@@ -11,7 +11,7 @@ set_default_openai_client(AsyncOpenAI(), use_for_tracing=False)
 set_default_openai_api("chat_completions")
 set_tracing_disabled(True)
 
-agent = Agent(name="Assistant", instructions="Be short.", model="gpt-4o")
+agent = Agent(name="Assistant", instructions="Be short.", model="qwen")
 
 if __name__ == "__main__":
     print(asyncio.run(Runner.run(agent, "Hello")).final_output)

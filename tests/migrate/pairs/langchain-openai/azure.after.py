@@ -6,7 +6,7 @@ from langchain_core.prompts import ChatPromptTemplate
 
 def make() -> ChatOpenAI:
     return ChatOpenAI(
-        model="gpt-4o",
+        model="qwen",
         api_key=os.environ.get("VLLM_API_KEY") or "EMPTY",
         temperature=0,
         base_url=os.environ["VLLM_BASE_URL"],
@@ -15,4 +15,4 @@ def make() -> ChatOpenAI:
 
 
 def embeddings():
-    return OpenAIEmbeddings(model="text-embedding-3-small", base_url=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", check_embedding_ctx_length=False)
+    return OpenAIEmbeddings(model="bge", base_url=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", check_embedding_ctx_length=False)

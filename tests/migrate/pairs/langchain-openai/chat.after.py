@@ -2,9 +2,9 @@ import os
 
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-llm = ChatOpenAI(model="gpt-4o", temperature=0, base_url=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", stream_usage=True)
+llm = ChatOpenAI(model="qwen", temperature=0, base_url=os.environ["VLLM_BASE_URL"], api_key=os.environ.get("VLLM_API_KEY") or "EMPTY", stream_usage=True)
 keyed = ChatOpenAI(
-    model="gpt-4o",
+    model="qwen",
     api_key=os.environ.get("VLLM_API_KEY") or "EMPTY",
     timeout=30,  # seconds
     base_url=os.environ["VLLM_BASE_URL"],
