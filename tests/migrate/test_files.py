@@ -194,3 +194,23 @@ def test_files(tmp_path: Path) -> None:
         tmp_path / "a.py",
         tmp_path / "sub" / "b.md",
     ]
+
+
+@pytest.mark.timeout(45)
+def test_names_that_lead_to_themselves(tmp_path: Path) -> None:
+    """Names that are given each other's values, and themselves with something behind, take no time to speak of."""
+    names = [f"n{number}" for number in range(40)]
+    lines = [
+        f"    {one} = {other}.parent or {one}.next or {third}"
+        for one in names
+        for other in names[:4]
+        for third in names[-3:]
+    ]
+    text = f"{OLD}\nc = c.parent\nc = c.other.parent or OpenAI()\n\ndef f({', '.join(names)}):\n" + "\n".join(
+        lines
+    )
+    text += "\n    n1.completions.create(prompt='', extra_body={'guided_regex': 'a'})\n"
+    text += "    c.completions.create(prompt='', extra_body={'guided_regex': 'a'})\n"
+    path = tmp_path / "a.py"
+    path.write_text(text)
+    assert [one.is_fixed for one in migrate(path).findings if one.rule == "guided-decoding"] == [False, False]

@@ -25,6 +25,10 @@ from vllm_connect.migrate.trails import Trailing, union
 
 __all__ = ["Bindings"]
 
+# Assignments that are followed for one expression: names that are given each other's values have many ways.
+MOST_STEPS = 300
+# And one behind the other: each takes a few of Python's own calls.
+DEEPEST = 40
 # How a name came by its value: it is that of the expression, one of its elements, or of the type that it names.
 Way = Literal["value", "element", "type", "unknown"]
 # Functions that hand the elements of what they are given to another function.
@@ -44,26 +48,47 @@ class Bindings(Trailing):
         self._sources = _Sources()
         wrapper.module.visit(self._sources)
         self._known: dict[cst.CSTNode, Trails] = {}
-        self._open: set[cst.CSTNode] = set()
+        self._given_trails: dict[BaseAssignment, Trails] = {}
+        # Assignments on the way from the expression that is asked about, and how many were followed from there.
+        self._open: set[BaseAssignment] = set()
+        self._steps = 0
+
+    def trails(self, node: cst.CSTNode | None) -> Trails:
+        """Return all that an expression may be; empty for None, `?` among them where not all is known."""
+        if node is None or self._open:
+            return super().trails(node)
+        if node not in self._known:
+            self._steps = 0
+            found = super().trails(node)
+            self._known[node] = found if self._steps < MOST_STEPS else UNKNOWN
+        return self._known[node]
 
     def named(self, name: cst.Name) -> Trails:
         """Return where a name comes from: all that it is given within its scope."""
-        if name in self._known:
-            return self._known[name]
-        if name in self._open:
-            return frozenset()
-        self._open.add(name)
+        assignments = self.assignments(name)
+        if not assignments:
+            return UNKNOWN
+        return union(self._followed(one) for one in assignments)
+
+    def _followed(self, assignment: BaseAssignment) -> Trails:
+        known = self._given_trails.get(assignment)
+        if known is not None:
+            return known
+        if assignment in self._open:
+            return frozenset()  # what it adds to itself is nothing new
+        self._steps += 1
+        if self._steps > MOST_STEPS or len(self._open) > DEEPEST:
+            # None of those on the way is tried again.
+            self._given_trails.update(dict.fromkeys(self._open, UNKNOWN))
+            return UNKNOWN
+        self._open.add(assignment)
         try:
-            trails = (
-                union(self._assigned(one) for one in self.assignments(name))
-                if self.assignments(name)
-                else UNKNOWN
-            )
+            found = self._assigned(assignment)
         finally:
-            self._open.discard(name)
+            self._open.discard(assignment)
         if not self._open:
-            self._known[name] = trails
-        return trails
+            self._given_trails.setdefault(assignment, found)
+        return found
 
     def assignments(self, name: cst.Name) -> Sequence[BaseAssignment]:
         """Return all that gives a name its value, in the scope that the name is read in."""

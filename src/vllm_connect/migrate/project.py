@@ -18,8 +18,8 @@ Trails = frozenset[str]
 # Of one module: a name, or `name()`, or `Class().attribute`, and the trails of what it is.
 Exports = Mapping[str, Trails]
 UNKNOWN: Trails = frozenset({"?"})
-# A name that leads to itself by way of others leads nowhere.
-MOST_STEPS = 20
+# A name that leads to itself with something behind it (`context = context.parent`) has trails without end.
+MOST_TRAILS = 60
 # Where the parts of a trail end: before a dot, a call, an index.
 PARTS = re.compile(r"(?=\.|\(\)|\[)")
 # Other names of the same things in the SDK.
@@ -76,14 +76,19 @@ class Project:
     def resolved(self, trail: str) -> Trails:
         """Return where a trail leads, through as many modules as it takes."""
         found: set[str] = set()
-        waiting = [(trail.replace(":.", ":"), 0)]
+        seen = {trail.replace(":.", ":")}
+        waiting = [*seen]
         while waiting:
-            one, steps = waiting.pop()
-            further = self._step(one) if steps < MOST_STEPS else UNKNOWN
+            one = waiting.pop()
+            further = self._step(one)
             if further is None:
                 found.add(canonical(one))
-            else:
-                waiting.extend((next_one, steps + 1) for next_one in further)
+                continue
+            new = {one.replace(":.", ":") for one in further} - seen
+            seen |= new
+            waiting.extend(new)
+            if len(seen) > MOST_TRAILS:
+                return UNKNOWN
         return frozenset(found)
 
     def _step(self, trail: str) -> Iterable[str] | None:

@@ -73,7 +73,7 @@ SHEBANG = re.compile(rb"#![^\n]*\b(python|sh|bash|zsh|fish)[\d.]*\b")
 # of the project shows itself by what is called on it.
 WORDS = re.compile(
     rb"openai|vllm|llama_index|(?:from|import) agents\b|litellm|tiktoken|dspy|gpt-|text-embedding-|text-davinci|guided_|reasoning_content"
-    rb"|completions|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model",
+    rb"|completions\.(create|parse|stream|with_)|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model",
     re.IGNORECASE,
 )
 

@@ -167,7 +167,7 @@ class Parameters(Codemod):
         if len(kinds) != 1:
             return
         doubt = "" if known and None not in endpoints else UNSEEN
-        if doubt and not any(is_open(one) for one in self.trails(call.func)):
+        if doubt and not known and not any(is_open(one) for one in self.trails(call.func)):
             return  # it is known, and is none of a client's
         dicts = list(self._dicts_of(call))
         names = frozenset(keyword_entries(call)).union(*(_entries(one) for one, _ in dicts))
