@@ -34,8 +34,13 @@ through imports, assignments, annotations and the modules of your project, and n
 be rewritten exactly is left and reported. A second run changes nothing more. Nothing is sent anywhere.
 
 - **Files.** Those that git knows of below each path, or all but caches, environments and build outputs; a file that is
-  named itself is always looked at. Python, notebooks (code cells alone change), Python blocks of Markdown. A
-  file that cannot be parsed or decoded, or is larger than 4 MiB, is left and reported.
+  named itself is always looked at, such as a `.env` that git ignores. Python, notebooks (code cells alone change), blocks
+  of Markdown by their language; `.env`, YAML (compose, Kubernetes, workflows), TOML, INI, shell, Dockerfiles, JSON.
+  JavaScript and requests by curl are reported. A file that cannot be parsed or decoded, or is larger than 4 MiB, is left
+  and reported.
+- **Settings.** OPENAI_API_BASE is written a second time as VLLM_BASE_URL, as LangChain and litellm go on reading the
+  first; OpenAI's own address becomes VLLM_BASE_URL with this machine as its value, for you to fill in; models go through
+  the map. Keys stay where they are, go to no other variable, and are shown as `***`.
 - **Writing.** Refused (exit code 2) while git holds uncommitted changes, or does not hold a file that would change;
   `--dirty` overrides. Each file is replaced whole, keeps its mode, encoding and line ends, and is left
   where it changed while the command ran.

@@ -24,6 +24,8 @@ __all__ = ["migrate"]
 FAILED, USAGE = 1, 2
 COLOURS = {"breaks": "31", "silently ignored": "33", "changes output": "33", "cosmetic": "2"}
 DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
+# In these a key stands in quotes, and what is without them is computed.
+CODE = (".py", ".pyi", ".pyw", ".ipynb", ".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".vue", ".svelte")
 # Places named for one step; --json has all of them.
 MOST_PLACES = 3
 
@@ -199,7 +201,10 @@ def _ending(report: Report, *, is_written: bool) -> str:
 
 
 def _diff(before: str, after: str, path: str) -> Iterator[str]:
-    name = single_line(path)
+    from vllm_connect.migrate.secret import masked  # noqa: PLC0415
+
+    name, is_code = single_line(path), path.endswith(CODE)
+    before, after = masked(before, is_code=is_code), masked(after, is_code=is_code)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
     for line in lines:
         yield f"{_coloured(shown(line), DIFF_COLOURS.get(line[:1], ''))}\n"

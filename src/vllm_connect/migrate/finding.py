@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["Finding", "Severity"]
+__all__ = ["Finding", "Severity", "place_in"]
 
 
 class Severity(enum.IntEnum):
@@ -45,3 +45,8 @@ class Finding:
     def place(self) -> str:
         """The place as editors and terminals follow it."""
         return f"{self.path}:{self.line}:{self.column}"
+
+
+def place_in(text: str, at: int) -> tuple[int, int]:
+    """Return line and column of a place in a text."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vllm_connect.migrate.configuration import CONFIGURATION
 from vllm_connect.migrate.exports import exports_of
 from vllm_connect.migrate.finding import Finding
+from vllm_connect.migrate.javascript import migrated_javascript
 from vllm_connect.migrate.markdown import migrated_markdown
 from vllm_connect.migrate.notebook import migrated_notebook
 from vllm_connect.migrate.options import Options
@@ -26,6 +28,8 @@ HANDLERS: Mapping[Kind, Handler] = {
     "python": migrated,
     "notebook": migrated_notebook,
     "markdown": migrated_markdown,
+    "javascript": migrated_javascript,
+    **CONFIGURATION,
 }
 
 

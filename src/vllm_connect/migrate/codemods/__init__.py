@@ -3,6 +3,7 @@
 from vllm_connect.migrate.codemod import Codemod
 from vllm_connect.migrate.codemods.clients import Clients
 from vllm_connect.migrate.codemods.endpoints import Endpoints
+from vllm_connect.migrate.codemods.environment import Environment
 from vllm_connect.migrate.codemods.frameworks import FRAMEWORKS
 from vllm_connect.migrate.codemods.legacy_api import LegacyApi
 from vllm_connect.migrate.codemods.legacy_errors import LegacyErrors
@@ -18,4 +19,5 @@ CODEMODS: tuple[type[Codemod], ...] = (
     *(Endpoints, Models),
     *(ModuleClient, Clients, Parameters),
     *FRAMEWORKS,
+    Environment,
 )

@@ -1,0 +1,11 @@
+import os
+
+from openai import OpenAI
+
+os.environ["OPENAI_API_KEY"] = input("Key: ")
+if not os.environ["OPENAI_API_KEY"]:
+    raise SystemExit("set OPENAI_API_KEY")
+
+
+def main():
+    return OpenAI(api_key=os.environ["OPENAI_API_KEY"])

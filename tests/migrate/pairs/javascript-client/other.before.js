@@ -1,0 +1,2 @@
+const { Client } = require("pg"); // not openai
+const text = "from openai";
