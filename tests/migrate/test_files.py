@@ -214,3 +214,35 @@ def test_names_that_lead_to_themselves(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(text)
     assert [one.is_fixed for one in migrate(path).findings if one.rule == "guided-decoding"] == [False, False]
+
+
+def test_what_code_asks_of_a_server(tmp_path: Path) -> None:
+    """Endpoints, models and parameters are noted as they are after the migration, with the lines of the file."""
+    path = tmp_path / "a.py"
+    path.write_text(
+        f"""{OLD}
+MODEL = "qwen"
+client = OpenAI(
+    organization="o",
+)
+client.chat.completions.create(model=MODEL, messages=[], tools=tools, tool_choice="auto", temperature=0.5,
+    extra_body={{"guided_choice": ["a"], "top_k": 3}})
+client.models.list()
+unknown.embeddings.create(model="bge", input="x")
+"""
+    )
+    came = migrated_file(path, Project(), Options())
+    assert {(one.what, one.name, one.value, one.line, one.is_sure) for one in came.usages} == {
+        ("endpoint", "/chat/completions", "", 6, True),
+        ("model", "qwen", "", 6, True),
+        ("parameter", "messages", "[]", 6, True),
+        ("parameter", "tools", "", 6, True),
+        ("parameter", "tool_choice", '"auto"', 6, True),
+        ("parameter", "temperature", "0.5", 6, True),
+        ("parameter", "structured_outputs", '{"choice": ["a"]}', 7, True),
+        ("parameter", "top_k", "3", 7, True),
+        ("endpoint", "/models", "", 8, True),
+        ("endpoint", "/embeddings", "", 9, False),
+        ("model", "bge", "", 9, False),
+        ("parameter", "input", '"x"', 9, False),
+    }

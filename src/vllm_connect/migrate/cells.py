@@ -12,6 +12,7 @@ from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
 from vllm_connect.migrate.python import UNPARSED, NotParsed, migrated, parsed
 from vllm_connect.migrate.source import looks_relevant
+from vllm_connect.migrate.usage import Usage
 
 __all__ = ["Cell", "migrated_cells"]
 
@@ -30,8 +31,8 @@ class Cell:
 
 def migrated_cells(
     cells: Sequence[Cell], file: str, project: Project, options: Options
-) -> tuple[list[str], list[Finding]]:
-    """Return the new text of each piece, and what was found; raises Crashed.
+) -> tuple[list[str], list[Finding], tuple[Usage, ...]]:
+    """Return the new text of each piece, what was found, and what is used; raises Crashed.
 
     A piece that is no Python by itself is left as it is, and reported where it looks as if it mattered.
     """
@@ -53,7 +54,8 @@ def migrated_cells(
         texts[at] = text if had_end else text.removesuffix("\n")
     starts = _starts(whole)
     findings += [_in_cell(one, starts, cells) for one in came.findings]
-    return texts, sorted(findings, key=lambda one: (one.line, one.column))
+    usages = tuple(replace(one, line=_place(one.line, starts, cells)[0]) for one in came.usages)
+    return texts, sorted(findings, key=lambda one: (one.line, one.column)), usages
 
 
 def _marked(at: int, text: str) -> str:
@@ -76,11 +78,16 @@ def _starts(whole: str) -> list[tuple[int, int]]:
 
 
 def _in_cell(finding: Finding, starts: Sequence[tuple[int, int]], cells: Sequence[Cell]) -> Finding:
-    start, at = next(((line, at) for line, at in reversed(starts) if line <= finding.line), (0, 0))
-    cell = cells[at]
-    within = max(finding.line - start, 1)
+    line, within, cell = _place(finding.line, starts, cells)
     label = f"{cell.label}, line {within}: " if cell.label else ""
-    return replace(finding, line=cell.line + within - 1, message=f"{label}{finding.message}")
+    return replace(finding, line=line, message=f"{label}{finding.message}")
+
+
+def _place(line: int, starts: Sequence[tuple[int, int]], cells: Sequence[Cell]) -> tuple[int, int, Cell]:
+    """Return the file's line of a line of the whole, that within its piece, and the piece."""
+    start, at = next(((mark, at) for mark, at in reversed(starts) if mark <= line), (0, 0))
+    within = max(line - start, 1)
+    return cells[at].line + within - 1, within, cells[at]
 
 
 def _unread(cell: Cell, file: str, wrong: NotParsed) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import libcst as cst
 from libcst.metadata import CodePosition, CodeRange, MetadataWrapper, PositionProvider
@@ -14,6 +14,7 @@ from vllm_connect.migrate.finding import Finding, Severity
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project, Trails
 from vllm_connect.migrate.rule import Rule
+from vllm_connect.migrate.usage import Usage
 
 __all__ = ["Codemod", "Sheet"]
 
@@ -30,6 +31,7 @@ class Sheet:
     project: Project
     options: Options
     findings: list[Finding] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
     imports: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,6 +102,17 @@ class Codemod:
                 versions=rule.versions if versions is None else versions,
             )
         )
+
+    def uses(
+        self,
+        node: cst.CSTNode,
+        what: Literal["endpoint", "model", "parameter"],
+        name: str,
+        **more: Any,
+    ) -> None:
+        """Note what the code asks of a server here."""
+        line = self.sheet.position(node).line
+        self.sheet.usages.append(Usage(path=self.sheet.file, line=line, what=what, name=name, **more))
 
     def add_import(self, module: str, name: str = "") -> None:
         """Have the module import a name of another one, or the other module itself, unless it does."""

@@ -44,7 +44,7 @@ def migrated_markdown(text: str, file: str, project: Project, options: Options) 
     """Return a document with its blocks as they are for vLLM; raises Crashed."""
     blocks = [one for one in BLOCK.finditer(text) if ">" not in one["indent"]]
     cells = [Cell(_code(one), text.count("\n", 0, one.start("code")) + 1) for one in blocks]
-    news, findings = migrated_cells(cells, file, project, options)
+    news, findings, usages = migrated_cells(cells, file, project, options)
     changes = list(zip(blocks, news, strict=True))
     for block in OTHER.finditer(text):
         kind = LANGUAGES.get(block["language"].lower())
@@ -57,7 +57,7 @@ def migrated_markdown(text: str, file: str, project: Project, options: Options) 
         if new != _code(block):
             indented = textwrap.indent(new, block["indent"]) if block["indent"] else new
             changed = changed[: block.start("code")] + indented + changed[block.end("code") :]
-    return Migrated(changed, tuple(sorted(findings, key=lambda one: (one.line, one.column))))
+    return Migrated(changed, tuple(sorted(findings, key=lambda one: (one.line, one.column))), usages)
 
 
 def _in_document(findings: Iterable[Finding], block: re.Match[str], text: str) -> list[Finding]:

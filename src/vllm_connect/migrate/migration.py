@@ -19,6 +19,7 @@ from vllm_connect.migrate.project import Exports, Project
 from vllm_connect.migrate.python import CRASH, UNPARSED, Crashed, Migrated, NotParsed, migrated, parsed
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.source import Kind, Source, Unreadable, read
+from vllm_connect.migrate.usage import Usage
 
 __all__ = ["HANDLERS", "Outcome", "failed", "file_exports", "migrated_file", "name_of"]
 
@@ -45,6 +46,7 @@ class Outcome:
     before: str = ""
     after: str = ""
     content: bytes | None = None
+    usages: tuple[Usage, ...] = ()
     digest: bytes = b""
 
     @property
@@ -108,6 +110,7 @@ def _outcome(source: Source, came: Migrated) -> Outcome:
         findings=findings,
         before=source.text,
         after=came.text,
+        usages=tuple(replace(one, path=str(source.path)) for one in came.usages),
         content=None if is_same else source.encoded(came.text),
         digest=hashlib.sha256(source.encoded(source.text)).digest(),
     )

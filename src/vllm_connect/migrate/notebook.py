@@ -53,11 +53,11 @@ def migrated_notebook(text: str, file: str, project: Project, options: Options) 
         Cell(mask.masked(one.text), _line(text, one), f"cell {one.number}")
         for one, mask in zip(sources, masks, strict=True)
     ]
-    news, findings = migrated_cells(cells, file, project, options)
+    news, findings, usages = migrated_cells(cells, file, project, options)
     for source, mask, cell, new in reversed([*zip(sources, masks, cells, news, strict=True)]):
         if new != cell.text:
             text = text[: source.start] + _written(text, source, mask.unmasked(new)) + text[source.end :]
-    return Migrated(text, tuple(findings))
+    return Migrated(text, tuple(findings), usages)
 
 
 def _line(text: str, source: _Source) -> int:

@@ -20,6 +20,7 @@ from vllm_connect.migrate.finding import Finding, Severity
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
 from vllm_connect.migrate.rule import Rule
+from vllm_connect.migrate.usage import Usage
 
 __all__ = ["RULES", "Crashed", "Migrated", "NotParsed", "migrated"]
 
@@ -51,6 +52,7 @@ class Migrated:
 
     text: str
     findings: tuple[Finding, ...]
+    usages: tuple[Usage, ...] = ()
 
 
 class NotParsed(Exception):
@@ -91,11 +93,12 @@ def migrated(
     codemods: Sequence[type[Codemod]] = CODEMODS,
 ) -> Migrated:
     """Return a source as it is for vLLM; raises NotParsed and Crashed, and the file is to be left as it is then."""
-    now, fixed, left = text, list[Finding](), list[Finding]()
+    now, fixed, left, usages = text, list[Finding](), list[Finding](), list[Usage]()
     for _ in range(MOST_ROUNDS):
-        changed, found = _one_round(now, file, project, options, codemods)
+        changed, found, used = _one_round(now, file, project, options, codemods)
         at_first = _lines_at_first(text, now)
         found = [replace(one, line=at_first(one.line)) for one in found]
+        usages = [replace(one, line=at_first(one.line)) for one in used]
         fixed += [one for one in found if one.is_fixed]
         left = [one for one in found if not one.is_fixed]
         if changed == now:
@@ -104,16 +107,16 @@ def migrated(
     else:
         raise Crashed("the codemods do not come to an end")
     findings = sorted(dict.fromkeys([*fixed, *left]), key=lambda one: (one.line, one.column, one.rule))
-    return Migrated(now, tuple(findings))
+    return Migrated(now, tuple(findings), tuple(usages))
 
 
 def _one_round(
     text: str, file: str, project: Project, options: Options, codemods: Sequence[type[Codemod]]
-) -> tuple[str, list[Finding]]:
+) -> tuple[str, list[Finding], list[Usage]]:
     words = text.lower()
     wanted = [one for one in codemods if not one.words or any(word in words for word in one.words)]
     if not wanted:
-        return text, []
+        return text, [], []
     module = parsed(text)
     own = Project({**project.modules, file: {}})
     own.modules[file] = exports_of(module, file, own)
@@ -124,7 +127,7 @@ def _one_round(
         context = CodemodContext()
         AddImportsVisitor.add_needed_import(context, target, name or None)
         changed = AddImportsVisitor(context).transform_module(changed)
-    return changed.code, sheet.findings
+    return changed.code, sheet.findings, sheet.usages
 
 
 def _lines_at_first(first: str, now: str) -> Callable[[int], int]:

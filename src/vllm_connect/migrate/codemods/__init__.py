@@ -11,6 +11,7 @@ from vllm_connect.migrate.codemods.legacy_results import LegacyResults
 from vllm_connect.migrate.codemods.models import Models
 from vllm_connect.migrate.codemods.module_client import ModuleClient
 from vllm_connect.migrate.codemods.parameters import Parameters
+from vllm_connect.migrate.codemods.usages import Usages
 
 __all__ = ["CODEMODS"]
 
@@ -20,4 +21,5 @@ CODEMODS: tuple[type[Codemod], ...] = (
     *(ModuleClient, Clients, Parameters),
     *FRAMEWORKS,
     Environment,
+    Usages,
 )
