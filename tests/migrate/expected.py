@@ -8,6 +8,7 @@ from typing import Any, Literal
 __all__ = ["PROGRAMS", "Program", "Request"]
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+RESPONSES = "/v1/responses"
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 
 
@@ -59,6 +60,46 @@ PROGRAMS = (
     ),
     Program("legacy_azure", (Request(CHAT, {"model": "qwen", "n": 1}, lacks=("deployment_id",)),)),
     Program("module_client", (Request(CHAT, {"model": "qwen", "messages": MESSAGES}),)),
+    Program(
+        "several_modules",
+        (
+            Request(
+                CHAT,
+                {
+                    "structured_outputs": {
+                        "json": {"type": "object", "properties": {"name": {"type": "string"}}}
+                    }
+                },
+                lacks=("guided_json",),
+            ),
+        ),
+    ),
+    Program(
+        "command_line",
+        (Request(CHAT, {"model": "qwen", "max_tokens": 8, "stream": True}, lacks=("service_tier",)),),
+        says="tokens:",
+    ),
+    Program(
+        "many_at_once",
+        tuple(
+            Request(
+                COMPLETIONS,
+                {"prompt": text, "structured_outputs": {"regex": r"\w+"}},
+                lacks=("guided_regex",),
+            )
+            for text in "ab"
+        ),
+    ),
+    Program(
+        "raw_response", (Request(CHAT, {"model": "qwen", "temperature": 0}, lacks=("prompt_cache_key",)),)
+    ),
+    Program("tool_loop", (Request(CHAT, {"tool_choice": "required"}), Request(CHAT, {"model": "qwen"}))),
+    Program("parsed", (Request(CHAT, {"model": "qwen"}, lacks=("metadata",)),)),
+    Program(
+        "responses_api",
+        (Request(RESPONSES, {"max_output_tokens": 16}, lacks=("max_completion_tokens", "prompt_cache_key")),),
+    ),
+    Program("http_client", (Request(COMPLETIONS, {"prompt": "Once", "max_tokens": 2}),)),
     Program("embedding", (Request(EMBEDDINGS, {"model": "bge", "input": ["a", "b"]}),), kind="pooling"),
     Program(
         "legacy_chat",

@@ -11,6 +11,7 @@ from vllm_connect.migrate.codemods.legacy_results import LegacyResults
 from vllm_connect.migrate.codemods.models import Models
 from vllm_connect.migrate.codemods.module_client import ModuleClient
 from vllm_connect.migrate.codemods.parameters import Parameters
+from vllm_connect.migrate.codemods.reasoning import Reasoning
 from vllm_connect.migrate.codemods.usages import Usages
 
 __all__ = ["CODEMODS"]
@@ -18,7 +19,7 @@ __all__ = ["CODEMODS"]
 CODEMODS: tuple[type[Codemod], ...] = (
     *(LegacyApi, LegacyErrors, LegacyResults),
     *(Endpoints, Models),
-    *(ModuleClient, Clients, Parameters),
+    *(ModuleClient, Clients, Parameters, Reasoning),
     *FRAMEWORKS,
     Environment,
     Usages,
