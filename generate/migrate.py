@@ -31,7 +31,7 @@ vllm-connect migrate src tests --check                    # for CI: exit code 1 
 
 Without `--write` nothing is changed. Python is rewritten by LibCST: formatting and comments stay, names are followed
 through imports, assignments, annotations and the modules of your project, and never guessed by their text. What cannot
-be rewritten exactly is left and reported. A second run changes nothing more. Nothing is sent anywhere.
+be rewritten exactly is left and reported. A second run changes nothing more. Nothing is sent anywhere, but by `--shadow`.
 
 - **Files.** Those that git knows of below each path, or all but caches, environments and build outputs; a file that is
   named itself is always looked at, such as a `.env` that git ignores. Python, notebooks (code cells alone change), blocks
@@ -49,6 +49,23 @@ be rewritten exactly is left and reported. A second run changes nothing more. No
 - **Programs** read `--json` (a `version` tells when a field changes its meaning) or `--sarif` (2.1.0).
 - **Crashes.** What makes a part of this command fail is a finding with the file's name, the file is left, the run goes
   on, and the exit code is 1.
+
+## A shadow run
+
+```sh
+vllm-connect migrate --shadow requests.jsonl --from https://api.openai.com/v1 --to http://gpu1:8000 --model-map gpt-4o=qwen
+```
+
+Each line of the file is one request, `{"path": "/v1/chat/completions", "body": {...}}`, or a line of an OpenAI batch. It
+goes to both servers, to the second under the model's new name, and the answers are compared: status, shape (which fields
+are gone, new, or of another type; null is what is not there), finish reasons, tools that are called and the names of
+their arguments, lengths of vectors; tokens and seconds are summed up. Texts are neither compared nor kept. Streams are
+asked for as whole answers. A line that is no request is told with its number.
+
+Each server gets the key that settings or variables give for its own address (`VLLM_BASE_URL` and `VLLM_API_KEY`,
+`HOSTED_VLLM_API_BASE` and `HOSTED_VLLM_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_API_KEY`, the settings files;
+`OPENAI_API_KEY` alone is for api.openai.com), and no other. `--json` has every line; with `--check` a difference is exit
+code 1.
 
 """
 

@@ -53,6 +53,7 @@ COMMANDS = (
         (
             "vllm-connect migrate src tests --model-map gpt-4o=qwen",
             "vllm-connect migrate . --write && git diff",
+            "vllm-connect migrate --shadow requests.jsonl --from https://api.openai.com/v1 --to http://gpu1:8000",
         ),
     ),
     (

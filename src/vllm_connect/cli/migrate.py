@@ -30,7 +30,7 @@ CODE = (".py", ".pyi", ".pyw", ".ipynb", ".js", ".jsx", ".ts", ".tsx", ".mjs", "
 MOST_PLACES = 3
 
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)
+    list[Path] | None, typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)
 ]
 Write = Annotated[bool, typer.Option("--write", help="Change the files; without it nothing is written.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something is left to do.")]
@@ -46,24 +46,48 @@ ModelMap = Annotated[
 ]
 Dirty = Annotated[bool, typer.Option("--dirty", help="Write although git holds uncommitted changes.")]
 
+Shadow = Annotated[
+    Path | None,
+    typer.Option(
+        "--shadow", metavar="FILE", help="Recorded requests, to be sent to --from and --to and compared."
+    ),
+]
+From = Annotated[str | None, typer.Option("--from", metavar="URL", help="Where they went until now.")]
+To = Annotated[str | None, typer.Option("--to", metavar="URL", help="Where they are to go.")]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", metavar="N", min=1, max=256, help="How many of them at once.")
+]
+
 
 def migrate(
-    paths: Paths,
+    paths: Paths = None,
     write: Write = False,
     check: Check = False,
     json: Json = False,
     sarif: Sarif = False,
     model_map: ModelMap = None,
     dirty: Dirty = False,
+    shadow: Shadow = None,
+    from_: From = None,
+    to: To = None,
+    concurrency: Concurrency = 4,
 ) -> None:
     """Move a code base from OpenAI to vLLM.
 
     Shows what would change as a diff, what is left to do, and in which order. What cannot be rewritten exactly is left
-    and reported. Nothing is sent anywhere. Exit code 0 for a run to its end, 1 with --check when something is left, or
+    and reported. Nothing is sent anywhere without --shadow, which compares the answers of two servers to recorded
+    requests: each side's key is the one that settings or variables give for that address. Exit code 0 for a run to its end, 1 with --check when something is left, or
     where a file could not be written or made this command fail, 2 for a wrong command line or uncommitted changes.
     """
     if json and sarif:
         raise typer.BadParameter("give --json or --sarif, not both")
+    if shadow is not None or from_ is not None or to is not None:
+        if shadow is None or from_ is None or to is None or paths or write or sarif:
+            raise typer.BadParameter("--shadow FILE goes with --from URL and --to URL, and without PATH")
+        _shadow(shadow, from_, to, _models(model_map), concurrency, json=json, check=check)
+        return
+    if not paths:
+        raise typer.BadParameter("name the files and folders to look at, such as `.`")
     if importlib.util.find_spec("libcst") is None:
         raise Failure("migrate needs LibCST: pip install 'vllm-connect[migrate]'")
     report = _report(paths, _models(model_map), is_to_write=write, may_lose=dirty)
@@ -81,6 +105,18 @@ def migrate(
     for path, reason in report.unwritten:
         complain(f"{path}: not written: {reason}")
     if report.has_crashed or report.unwritten or (check and not report.is_done):
+        raise typer.Exit(FAILED)
+
+
+def _shadow(
+    file: Path, old: str, new: str, models: dict[str, str], concurrency: int, *, json: bool, check: bool
+) -> None:
+    from vllm_connect.cli.shadow import show_shadow  # noqa: PLC0415  # imports the SDK
+    from vllm_connect.migrate.shadow import Shadow  # noqa: PLC0415
+
+    report = show_shadow(file, Shadow(old, new, models, concurrency), json=json)
+    is_same = not report["different"] and not report["broken"]
+    if not report["compared"] or (check and not is_same):
         raise typer.Exit(FAILED)
 
 
