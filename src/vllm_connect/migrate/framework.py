@@ -79,10 +79,12 @@ class Connection:
 class Framework(Codemod):
     """Rewrites how a framework's classes and functions are told their server, and the names they are imported by.
 
-    `moves` has for a name of the framework the module and the name that it becomes; a subclass rewrites what is called.
+    `moves` has for a name of the framework the module and the name that it becomes, `classes` are those whose making is
+    rewritten; a subclass rewrites what is called. Its first rule is told of what other classes build on.
     """
 
     moves: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    classes: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, sheet: Sheet) -> None:
         super().__init__(sheet)
@@ -99,8 +101,30 @@ class Framework(Codemod):
         node.visit(look)
         self._annotations = look.texts
         self._names_of_models = {name for call in look.calls for name in self.models(call)}
+        for definition in look.classes:
+            self._built_on(definition)
         for call in look.calls:
+            self._taken_from_module(call.func)
             self.look(call)
+
+    def _built_on(self, definition: cst.ClassDef) -> None:
+        """Leave a class that another one of this module builds on: what its makers are told is not to be seen."""
+        for base in definition.bases:
+            found = self.trails(base.value) & (self.classes | self.moves.keys())
+            if found:
+                self.kept |= {one.rpartition(".")[2] for one in found}
+                self.left(
+                    definition,
+                    self.rules[0],
+                    f"`{definition.name.value}` builds on it, and was not rewritten",
+                )
+
+    def _taken_from_module(self, function: cst.BaseExpression) -> None:
+        """Leave what is taken from a module (`module.Class()`) where the new name is in another one."""
+        for trail in self.trails(function) & self.moves.keys() if isinstance(function, cst.Attribute) else ():
+            module, _, name = trail.rpartition(".")
+            if self.moves[trail][0] != module:
+                self.kept.add(name)
 
     def models(self, call: cst.Call) -> Sequence[cst.BaseExpression]:
         """Return the arguments of a call that name a model in the framework's own form."""
@@ -411,10 +435,14 @@ class _Look(cst.CSTVisitor):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[cst.Call] = []
+        self.classes: list[cst.ClassDef] = []
         self.texts: set[str] = set()
 
     def visit_Call(self, node: cst.Call) -> None:
         self.calls.append(node)
+
+    def visit_ClassDef(self, node: cst.ClassDef) -> None:
+        self.classes.append(node)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         text = text_of(node)

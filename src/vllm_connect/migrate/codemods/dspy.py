@@ -42,6 +42,7 @@ class DSPy(Framework):
 
     rules = (DSPY,)
     words = ("dspy",)
+    classes = MAKERS
 
     def __init__(self, sheet: Sheet) -> None:
         super().__init__(sheet)

@@ -67,6 +67,7 @@ class Haystack(Framework):
 
     rules = (HAYSTACK,)
     words = ("haystack",)
+    classes = frozenset(OWN)
     moves = {trail: COMPONENTS[name] for trail, name in OWN.items() if name.startswith("Azure")}  # noqa: RUF012
 
     def look(self, call: cst.Call) -> None:
@@ -84,7 +85,7 @@ class Haystack(Framework):
             return updated_node
         name = OWN[next(iter(trails))]
         way = AZURE if name.startswith("Azure") else OPENAI
-        if not self._is_seen(original_node, way):
+        if not self._is_seen(original_node, way) or (way.is_azure and name in self.kept):
             self.left(original_node, HAYSTACK, UNSEEN)
             return updated_node
         named = self._with_model(original_node, updated_node) if way.is_azure else updated_node

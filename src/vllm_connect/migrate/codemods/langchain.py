@@ -14,6 +14,7 @@ from vllm_connect.migrate.framework import (
     KEY,
     OPENAI_MODEL,
     TODO,
+    UNSEEN,
     Connection,
     Framework,
     copied,
@@ -114,6 +115,7 @@ class LangChain(Framework):
 
     rules = (LANGCHAIN, TOKENS)
     words = ("langchain", "langgraph")
+    classes = OWN
     moves = {
         f"{module}{part}.{name}": (module, name.removeprefix("Azure"))
         for module in MODULES
@@ -156,6 +158,11 @@ class LangChain(Framework):
     # -- classes
 
     def _class(self, call: cst.Call, updated: cst.Call, name: str) -> cst.Call:
+        if name in self.kept and name.startswith("Azure"):
+            self.left(
+                call, LANGCHAIN, UNSEEN, "Write its arguments out, or make it a class of OpenAI's yourself."
+            )
+            return updated
         way = AZURE if name.startswith("Azure") else OPENAI
         changed = self.directed(
             call, self._with_model(call, updated) if way.is_azure else updated, LANGCHAIN, way, EXTRAS[name]

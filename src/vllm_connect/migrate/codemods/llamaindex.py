@@ -80,6 +80,7 @@ class LlamaIndex(Framework):
 
     rules = (LLAMAINDEX, WINDOW, DEFAULT)
     words = ("llama_index",)
+    classes = LLMS | EMBEDDINGS
     moves = {  # noqa: RUF012 - a ClassVar of the base
         **dict.fromkeys(LLMS, ("llama_index.llms.openai_like", "OpenAILike")),
         **dict.fromkeys(EMBEDDINGS, ("llama_index.embeddings.openai_like", "OpenAILikeEmbedding")),

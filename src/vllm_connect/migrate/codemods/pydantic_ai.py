@@ -66,6 +66,7 @@ class PydanticAI(Framework):
 
     rules = (PYDANTIC, RESPONSES)
     words = ("pydantic_ai",)
+    classes = MODELS | PROVIDERS | AZURE_PROVIDERS
     moves = {  # noqa: RUF012 - a ClassVar of the base
         "pydantic_ai.models.openai.OpenAIModel": ("pydantic_ai.models.openai", "OpenAIChatModel"),
         **dict.fromkeys(PROVIDERS | AZURE_PROVIDERS, VLLM),
