@@ -41,6 +41,11 @@ be rewritten exactly is left and reported. A second run changes nothing more. No
 - **Settings.** OPENAI_API_BASE is written a second time as VLLM_BASE_URL, as LangChain and litellm go on reading the
   first; OpenAI's own address becomes VLLM_BASE_URL with this machine as its value, for you to fill in; models go through
   the map. Keys stay where they are, go to no other variable, and are shown as `***`.
+- **Frameworks.** LangChain, LlamaIndex, litellm, instructor, the OpenAI Agents SDK, pydantic-ai, DSPy and Haystack bring
+  the openai package along, which takes OPENAI_BASE_URL, then api.openai.com, and OPENAI_API_KEY. So the code names both:
+  `os.environ["VLLM_BASE_URL"]`, an error where it is not set, and `os.environ.get("VLLM_API_KEY") or "EMPTY"` (Haystack:
+  `Secret.from_env_var`). Give VLLM_BASE_URL whole there: `http://HOST:8000/v1`. The Agents SDK gets the drop-in client.
+  The others send OPENAI_ORG_ID and OPENAI_PROJECT_ID as headers to whatever server they ask: unset these.
 - **Writing.** Refused (exit code 2) while git holds uncommitted changes, or does not hold a file that would change;
   `--dirty` overrides. Each file is replaced whole, keeps its mode, encoding and line ends, and is left
   where it changed while the command ran.

@@ -258,6 +258,12 @@ class Framework(Codemod):
         """Return the served name for a model's, itself where the map has none."""
         return self.options.models.get(name, name)
 
+    def named_by_place(self, call: cst.Call, place: int = 0) -> None:
+        """Have a plain name of a model changed that is given by its place, where no keyword says that it is one."""
+        at = call.args[place] if len(call.args) > place else None
+        if at is not None and at.keyword is None and not at.star and isinstance(at.value, cst.SimpleString):
+            self.renamed_model(at.value, self.options.models.get)
+
     def renamed_model(self, node: cst.BaseExpression, change: Callable[[str], str | None]) -> bool:
         """Have a model's name changed where it is written; False where it is not to be seen, or is used elsewhere too.
 

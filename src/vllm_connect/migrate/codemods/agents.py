@@ -69,6 +69,7 @@ HOSTED_TOOLS = frozenset(
 )
 AGENTS = frozenset({"agents.Agent", "agents.agent.Agent"})
 NAMING = AGENTS | {"agents.RunConfig", "agents.run.RunConfig", "agents.run_config.RunConfig"}
+MODEL_CLASSES = frozenset(f"agents.{name}" for name in ("OpenAIResponsesModel", "OpenAIChatCompletionsModel"))
 PREFIX = "openai/"
 
 
@@ -101,6 +102,8 @@ class Agents(Framework):
         if trails and trails <= RUNS:
             self._is_run = True
         self._called |= {one.removeprefix("agents.") for one in trails if one.startswith("agents.")}
+        if trails and trails <= MODEL_CLASSES:
+            self.named_by_place(call)
         if trails and trails <= NAMING:
             self._named(call)
 

@@ -100,6 +100,8 @@ class LlamaIndex(Framework):
 
     def look(self, call: cst.Call) -> None:
         trails = self.trails(call.func)
+        if trails and trails <= LLMS | LIKES:
+            self.named_by_place(call)
         if trails & LLMS and not self._is_seen(call, LLMS):
             self.kept.add("OpenAI")
         if trails & EMBEDDINGS and not self._is_seen(call, EMBEDDINGS):

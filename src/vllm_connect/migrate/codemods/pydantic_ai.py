@@ -80,6 +80,8 @@ class PydanticAI(Framework):
         trails = self.trails(call.func)
         if trails & (PROVIDERS | AZURE_PROVIDERS) and not self._can_move(call, trails):
             self.kept |= {one.rpartition(".")[2] for one in trails}
+        if trails and trails <= MODELS:
+            self.named_by_place(call)
         for node in self.models(call):
             texts = [text_of(one) or "" for one in self.values(node)]
             self.names_served_model(node, "vllm:")

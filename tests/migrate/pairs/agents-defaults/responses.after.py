@@ -1,4 +1,4 @@
 from agents import Agent, OpenAIChatCompletionsModel
 from vllm_connect import AsyncOpenAI
 
-agent = Agent(name="Assistant", model=OpenAIChatCompletionsModel(model="qwen", openai_client=AsyncOpenAI()))
+agent = Agent(name="Assistant", model=OpenAIChatCompletionsModel("qwen", AsyncOpenAI()))

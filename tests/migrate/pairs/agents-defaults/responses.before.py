@@ -1,4 +1,4 @@
 from agents import Agent, OpenAIResponsesModel
 from openai import AsyncOpenAI
 
-agent = Agent(name="Assistant", model=OpenAIResponsesModel(model="qwen", openai_client=AsyncOpenAI()))
+agent = Agent(name="Assistant", model=OpenAIResponsesModel("gpt-4o", AsyncOpenAI()))
