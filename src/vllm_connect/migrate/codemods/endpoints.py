@@ -117,6 +117,7 @@ CONDITIONS = (
 )
 BY_PATH = {row.path: row for row in ROWS}
 CONDITIONS_BY_PATH = {row.path: row for row in CONDITIONS}
+LAST = frozenset(path.rpartition(".")[2] for path in (*BY_PATH, *CONDITIONS_BY_PATH, *LEGACY))
 # Calls that hardly anything else has by these names.
 TELLING = re.compile(
     r"\.(?P<path>fine_tuning|beta\.assistants|beta\.threads|vector_stores|moderations|images|audio\.speech|batches|uploads)"
@@ -134,7 +135,7 @@ class Endpoints(Codemod):
         self._is_about_openai = "openai" in sheet.module.code.lower()
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
-        paths = {_path(one) for one in self.trails(node)}
+        paths = {_path(one) for one in self.trails(node)} if node.attr.value in LAST else ()
         for path in paths:
             if path in BY_PATH:
                 row = BY_PATH[path]

@@ -62,6 +62,7 @@ OTHERS: Mapping[str, tuple[Severity, str, str]] = {
     "app_info": (Severity.COSMETIC, "nothing reads this any more", "Leave it out."),
 }
 DEPLOYMENTS = ("engine", "deployment_id")
+RENAMED = frozenset({*DEPLOYMENTS, "headers", "request_timeout"})
 DROPPED = {
     "api_key": "the client has one key",
     "api_type": "vLLM has one kind of API",
@@ -170,6 +171,9 @@ class LegacyApi(Codemod):
 
     def _judge(self, call: cst.Call) -> None:
         """Plan what becomes of the arguments of one call, those of a client of today among them."""
+        is_method = isinstance(call.func, cst.Attribute) and call.func.attr.value in METHODS
+        if not is_method and not (isinstance(call.func, cst.Name) and keyword_entries(call).keys() & RENAMED):
+            return
         trails = self.trails(call.func)
         legacy = legacy_call(trails)
         if legacy is None and not all(endpoint_of(one) for one in trails or ("",)):

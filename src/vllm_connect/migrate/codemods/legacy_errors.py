@@ -62,7 +62,8 @@ class LegacyErrors(Codemod):
     def leave_Attribute(
         self, original_node: cst.Attribute, updated_node: cst.Attribute
     ) -> cst.BaseExpression:
-        name = legacy_error(self.trails(original_node))
+        is_class = original_node.attr.value[:1].isupper()
+        name = legacy_error(self.trails(original_node)) if is_class else None
         if name is None:
             return self._of_an_error(original_node, updated_node)
         if name not in ERRORS:
@@ -160,7 +161,7 @@ class LegacyErrors(Codemod):
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
         self._look_at_construction(original_node)
         match original_node.args:
-            case [_, cst.Arg(value=classes)] if self.trails(original_node.func) == {"builtins.isinstance"}:
+            case [_, cst.Arg(value=classes)] if dotted_name(original_node.func) == "isinstance":
                 caught = self._caught(classes)
                 if caught is not None:
                     first, second = updated_node.args
@@ -168,6 +169,8 @@ class LegacyErrors(Codemod):
         return updated_node
 
     def _look_at_construction(self, call: cst.Call) -> None:
+        if dotted_name(call.func).rpartition(".")[2] not in TODAY | ERRORS.keys():
+            return
         trails = self.trails(call.func)
         name = legacy_error(trails)
         of_today = {one.removeprefix("openai.") for one in trails if one.removeprefix("openai.") in TODAY}

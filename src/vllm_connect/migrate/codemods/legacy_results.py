@@ -10,6 +10,7 @@ import libcst as cst
 
 from vllm_connect.migrate.client import uses
 from vllm_connect.migrate.codemod import Codemod, Sheet
+from vllm_connect.migrate.exports import dotted_name
 from vllm_connect.migrate.finding import Severity
 from vllm_connect.migrate.legacy import CALLS
 from vllm_connect.migrate.project import PARTS, is_open
@@ -58,9 +59,13 @@ PRESENT = frozenset(
     {"usage", "choices", "data", "message", "delta", "id", "object", "model", "created", "index", "embedding"}
 )
 # What dicts can and objects cannot.
-OF_DICTS = frozenset({"keys", "values", "items", "pop", "update", "setdefault"})
+OF_DICTS = frozenset({"get", "items", "keys", "pop", "setdefault", "to_dict_recursive", "update", "values"})
 # Functions that write a dict out.
 WRITERS = frozenset({"json.dumps", "json.dump", "flask.jsonify", "builtins.dict"})
+NAMES_OF_WRITERS = frozenset(one.rpartition(".")[2] for one in WRITERS)
+FIELDS = frozenset(field for fields in SHAPES.values() for field in fields)
+# What a message is called where it is put into a list.
+MESSAGE = re.compile(r"message|msg|reply|answer|response", re.IGNORECASE)
 # What a chain of indices looks like that can hardly be anything but a result.
 TELLING = re.compile(
     r"""\[["']choices["']\]\[\w+\]\[["'](?:message|delta|text)["']\]|\[["']data["']\]\[\w+\]\[["']embedding["']\]"""
@@ -107,19 +112,18 @@ class LegacyResults(Codemod):
                 key = text_of(index)
             case _:
                 return updated_node
+        if key is None:
+            return updated_node
         shape = self._shape(original_node.value)
         if shape is None:
             self._look_at_unseen(original_node)
             return updated_node
         if shape.kind.endswith("[]"):
             return updated_node
-        if key is not None and key in SHAPES[shape.kind]:
+        if key in SHAPES[shape.kind]:
             self._fixed(original_node)
             return _attribute(updated_node.value, key)
-        if key is not None:
-            self.left(original_node, RESULT, f"the openai package of today has no `{key}` here")
-        elif not isinstance(index, cst.Integer | cst.UnaryOperation):
-            self.left(original_node, RESULT, "a result is read by a key that is not to be seen here")
+        self.left(original_node, RESULT, f"the openai package of today has no `{key}` here")
         return updated_node
 
     def _look_at_unseen(self, node: cst.Subscript) -> None:
@@ -141,19 +145,18 @@ class LegacyResults(Codemod):
                 self.left(node, RESULT, "if this is a result: where it comes from is not to be seen")
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
-        match original_node.func:
-            case cst.Attribute(value=owner, attr=cst.Name(value=method)):
-                shape = self._shape(owner)
-                if shape is not None and shape.kind in SHAPES:
-                    return self._method(original_node, updated_node, shape, method)
-                if method == "append" and len(original_node.args) == 1:
-                    return self._with_dict(original_node, updated_node, "message")
-        functions = self.trails(original_node.func)
-        if not functions or not original_node.args:
+        name = dotted_name(original_node.func).rpartition(".")[2]
+        if isinstance(original_node.func, cst.Attribute) and original_node.func.attr.value in OF_DICTS:
+            shape = self._shape(original_node.func.value)
+            if shape is not None and shape.kind in SHAPES:
+                return self._method(original_node, updated_node, shape, original_node.func.attr.value)
+        if not original_node.args:
             return updated_node
-        if functions <= WRITERS:
+        if name == "append" and len(original_node.args) == 1:
+            return self._with_dict(original_node, updated_node, "message")
+        if name in NAMES_OF_WRITERS and self.trails(original_node.func) <= WRITERS:
             return self._with_dict(original_node, updated_node, "")
-        if functions == {"builtins.hasattr"}:
+        if name == "hasattr":
             return self._hasattr(original_node, updated_node)
         return updated_node
 
@@ -163,11 +166,12 @@ class LegacyResults(Codemod):
         if method == "to_dict_recursive":
             self._fixed(node)
             return updated.with_changes(func=_attribute(owner, "to_dict"))
-        if method in OF_DICTS:
+        if method != "get":
             self.left(
                 node, RESULT, f"an object has no {method}()", "Ask for the fields by name, or use to_dict()."
             )
-        key = text_of(node.args[0].value) if method == "get" and node.args else None
+            return updated
+        key = text_of(node.args[0].value) if node.args else None
         if key is None:
             return updated
         if key not in SHAPES[shape.kind]:
@@ -215,6 +219,8 @@ class LegacyResults(Codemod):
 
     def leave_Element(self, original_node: cst.Element, updated_node: cst.Element) -> cst.Element:
         """Put a dict into a list of messages, as the others are."""
+        if not MESSAGE.search(_last(original_node.value)):
+            return updated_node
         shape = self._shape(original_node.value)
         if shape != Shape("message", is_old=True):
             return updated_node
@@ -224,9 +230,10 @@ class LegacyResults(Codemod):
     def leave_Comparison(self, original_node: cst.Comparison, updated_node: cst.Comparison) -> cst.Comparison:
         match original_node.comparisons:
             case [cst.ComparisonTarget(operator=cst.In() | cst.NotIn() as operator, comparator=owner)]:
-                shape, key = self._shape(owner), text_of(original_node.left)
+                key = text_of(original_node.left)
             case _:
                 return updated_node
+        shape = self._shape(owner) if key in FIELDS else None
         if shape is None or key is None or key not in SHAPES.get(shape.kind, {}):
             return updated_node
         self._fixed(original_node)
@@ -275,6 +282,17 @@ def _within(steps: list[str], *, is_old: bool) -> Shape | None:
         if not kind:
             return None
     return Shape(kind, is_old)
+
+
+def _last(node: cst.BaseExpression) -> str:
+    """Return the last name of an expression."""
+    match node:
+        case cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)):
+            return name
+        case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=index))]):
+            return text_of(index) or ""
+        case _:
+            return ""
 
 
 def _attribute(owner: cst.BaseExpression, name: str) -> cst.Attribute:

@@ -119,6 +119,7 @@ class _Look(cst.CSTVisitor):
     def __init__(self, codemod: Codemod) -> None:
         super().__init__()
         self._trails = codemod.trails
+        self._models = codemod.options.models
         self.texts: list[cst.SimpleString] = []
         self.places: dict[cst.CSTNode, Place] = {}
         self.held: set[cst.CSTNode] = set()
@@ -162,9 +163,8 @@ class _Look(cst.CSTVisitor):
     # -- where it stands
 
     def visit_Call(self, node: cst.Call) -> None:
-        trails = self._trails(node.func)
         arguments = [text for one in node.args for text in _texts(one.value)]
-        if any(OTHERS.match(one) for one in trails):
+        if any(map(self._may_be_model, arguments)) and any(map(OTHERS.match, self._trails(node.func))):
             self.places.update(dict.fromkeys(arguments, "nothing"))
         elif isinstance(node.func, cst.Attribute) and node.func.attr.value in COMPARING:
             self.places.update(dict.fromkeys(arguments, "compared"))
@@ -185,10 +185,16 @@ class _Look(cst.CSTVisitor):
         self.places[node.value] = "compared"
 
     def visit_Subscript(self, node: cst.Subscript) -> None:
-        if not self._trails(node.value) <= LITERALS or not self._trails(node.value):
-            for one in node.slice:
-                if isinstance(one.slice, cst.Index):
+        for one in node.slice:
+            if isinstance(one.slice, cst.Index) and self._may_be_model(one.slice.value):
+                trails = self._trails(node.value)
+                if not trails or not trails <= LITERALS:
                     self.places[one.slice.value] = "key"
+
+    def _may_be_model(self, node: cst.CSTNode) -> bool:
+        text = text_of(node)
+        is_name = text is not None and (NAMES.fullmatch(text) or SHORT_NAMES.fullmatch(text))
+        return bool(is_name) or text in self._models
 
 
 def _texts(node: cst.CSTNode) -> Iterator[cst.SimpleString]:
