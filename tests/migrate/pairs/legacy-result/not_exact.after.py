@@ -12,9 +12,9 @@ def other(url):
     return requests.post(url).json()["choices"][0]["message"]["content"]
 
 
-def main(key):
+def main():
     response = client.completions.create(model="m", prompt="Once")
     for name, value in response.items():
         print(name, value)
-    print(response[key], response.usage.get("prompt_tokens", 7), response["warning"])
+    print(response.usage.get("prompt_tokens", 7), response["warning"])
     return response.usage.total_tokens or 0

@@ -10,9 +10,9 @@ def other(url):
     return requests.post(url).json()["choices"][0]["message"]["content"]
 
 
-def main(key):
+def main():
     response = openai.Completion.create(model="m", prompt="Once")
     for name, value in response.items():
         print(name, value)
-    print(response[key], response["usage"].get("prompt_tokens", 7), response["warning"])
+    print(response["usage"].get("prompt_tokens", 7), response["warning"])
     return response.get("usage", {}).get("total_tokens", 0)
