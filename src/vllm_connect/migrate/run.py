@@ -117,6 +117,7 @@ class _Worker:
     connection: Connection
     task: Task | None = None
     until: float = 0.0
+    is_up: bool = False
 
 
 class _Workers:
@@ -146,6 +147,7 @@ class _Workers:
             for worker, answer in self._next():
                 task, worker.task = worker.task, None
                 assert task is not None
+                worker.is_up = True
                 if isinstance(answer, _Failure):
                     self._workers.remove(worker)
                     _end(worker)
@@ -159,7 +161,9 @@ class _Workers:
         for worker in self._workers:
             if waiting and worker.task is None:
                 worker.task = waiting.popleft()
-                worker.until = time.monotonic() + self._options.seconds + START_SECONDS
+                worker.until = (
+                    time.monotonic() + self._options.seconds + (0 if worker.is_up else START_SECONDS)
+                )
                 worker.connection.send(worker.task)
 
     def _next(self) -> Iterator[tuple[_Worker, Any]]:
@@ -171,7 +175,12 @@ class _Workers:
                 try:
                     yield worker, worker.connection.recv()
                 except (EOFError, OSError):
-                    yield worker, _Failure(f"{CRASH.why}: its process died")
+                    yield (
+                        worker,
+                        _Failure(
+                            f"{CRASH.why}: its process died, as LibCST does of an expression of thousands of parts"
+                        ),
+                    )
             elif worker.until <= time.monotonic():
                 yield worker, _Failure(f"{CRASH.why}: no end after {self._options.seconds:g} s")
 
