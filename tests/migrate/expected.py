@@ -152,4 +152,14 @@ PROGRAMS = (
             Request(COMPLETIONS, {"model": "qwen"}),
         ),
     ),
+    Program(
+        "token_counts",
+        (
+            Request("/tokenize", {"prompt": "one two three four five six", "add_special_tokens": False}),
+            Request("/detokenize", {}),
+            Request("/tokenize", {"model": "qwen-small"}),
+            Request(COMPLETIONS, {"model": "qwen"}),
+        ),
+        says="3",
+    ),
 )

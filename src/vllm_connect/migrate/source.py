@@ -73,7 +73,8 @@ SHEBANG = re.compile(rb"#![^\n]*\b(python|sh|bash|zsh|fish)[\d.]*\b")
 # of the project shows itself by what is called on it.
 WORDS = re.compile(
     rb"openai|vllm|llama_index|(?:from|import) agents\b|litellm|tiktoken|dspy|gpt-|text-embedding-|text-davinci|guided_|reasoning_content"
-    rb"|completions\.(create|parse|stream|with_)|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model",
+    rb"|completions\.(create|parse|stream|with_)|embeddings\.create|responses\.(create|parse|stream)|best_of|logits_processors|init_chat_model"
+    rb"|\[[\"']choices[\"']\]|(?:dim\w{0,8}|size|vector)[\"']?\s?[=(:]\s?(?:1536|3072)\b",
     re.IGNORECASE,
 )
 

@@ -240,9 +240,9 @@ class LegacyApi(Codemod):
             changed = _named(changed, ("model", "file"))
         if legacy.path == "models.retrieve" and "id" in keyword_entries(changed):
             changed = edited_call(changed, {"id": Edit("model")})
-        return self._at_its_address(original_node, changed)
+        return self._at_its_address(original_node, updated_node, changed)
 
-    def _at_its_address(self, call: cst.Call, changed: cst.Call) -> cst.Call:
+    def _at_its_address(self, call: cst.Call, updated: cst.Call, changed: cst.Call) -> cst.Call:
         """Return a call that named its own address on a copy of the client that goes there."""
         address = keyword_entries(call).get("api_base")
         if address is None or not isinstance(call.func, cst.Attribute):
@@ -252,7 +252,10 @@ class LegacyApi(Codemod):
             return changed
         self.fixed(address, API, "`api_base` of a call is with_options(base_url=)")
         client = cst.Name(_root(changed.func).value)
-        copied = cst.Call(cst.Attribute(client, cst.Name("with_options")), [_arg("base_url", address)])
+        copied = cst.Call(
+            cst.Attribute(client, cst.Name("with_options")),
+            [_arg("base_url", keyword_entries(updated)["api_base"])],
+        )
         return changed.with_changes(func=_with_root(changed.func, copied))
 
     # -- the client
