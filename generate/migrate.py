@@ -31,7 +31,7 @@ vllm-connect migrate src tests --check                    # for CI: exit code 1 
 
 Without `--write` nothing is changed. Python is rewritten by LibCST: formatting and comments stay, names are followed
 through imports, assignments, annotations and the modules of your project, and never guessed by their text. What cannot
-be rewritten exactly is left and reported. A second run changes nothing more. Nothing is sent anywhere, but by `--shadow`.
+be rewritten exactly is left and reported. A second run changes nothing more. Nothing is sent anywhere, but by `--url` and `--shadow`.
 
 - **Files.** Those that git knows of below each path, or all but caches, environments and build outputs; a file that is
   named itself is always looked at, such as a `.env` that git ignores. Python, notebooks (code cells alone change), blocks
@@ -51,6 +51,9 @@ be rewritten exactly is left and reported. A second run changes nothing more. No
   where it changed while the command ran.
 - **Severity.** *breaks*: errors, or prompts and keys that go to the wrong place. *silently ignored*: vLLM answers 200 and
   does not do it. *changes output*: it works, differently. *cosmetic*: tidier without; `--check` does not fail for it.
+- **A server.** `--url URL` asks it what it is, and holds endpoints, models and parameters of the code against that, as
+  they are after the migration; what depends on how it was started (tools, thinking budgets, logprobs, dimensions, ...) is
+  tried by one small request each. Address and key are found as in any other command.
 - **Programs** read `--json` (a `version` tells when a field changes its meaning) or `--sarif` (2.1.0).
 - **Crashes.** What makes a part of this command fail is a finding with the file's name, the file is left, the run goes
   on, and the exit code is 1.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands import run_process
+from tests.commands import run
 from vllm_connect.migrate.configuration import CONFIGURATION
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
@@ -118,7 +118,8 @@ def test_shows(line: str, is_code: bool) -> None:  # noqa: FBT001
     assert masked(line, is_code=is_code) == line
 
 
-def test_no_key_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [(), ("--json",), ("--sarif",)], ids=["text", "JSON", "SARIF"])
+def test_no_key_is_shown(form: tuple[str, ...], tmp_path: Path) -> None:
     """A key in a file, in code or in settings, beside what changes, is in no form of the report."""
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\nMY_TOKEN={OTHER}\nOPENAI_API_BASE={ADDRESS}\n")
     (tmp_path / "a.py").write_text(
@@ -128,10 +129,9 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
     (tmp_path / "k.yaml").write_text(
         f"env:\n- name: OPENAI_API_KEY\n  value: {OTHER}\n- name: OPENAI_API_BASE\n  value: {ADDRESS}\n"
     )
-    for form in ((), ("--json",), ("--sarif",)):
-        ended = run_process("migrate", str(tmp_path), *form)
-        assert ended.returncode == 0, ended.stderr
-        assert "VLLM_BASE_URL" in ended.stdout
-        assert KEY not in ended.stdout + ended.stderr
-        assert OTHER not in ended.stdout + ended.stderr
-        assert not form or json.loads(ended.stdout)
+    ended = run("migrate", str(tmp_path), *form)
+    assert ended.returncode == 0, ended.stderr
+    assert "VLLM_BASE_URL" in ended.stdout
+    assert KEY not in ended.stdout + ended.stderr
+    assert OTHER not in ended.stdout + ended.stderr
+    assert form == () or json.loads(ended.stdout)

@@ -6,8 +6,9 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -15,6 +16,7 @@ from vllm_connect.cli.failure import Failure
 from vllm_connect.cli.terminal import complain, has_colour, print_json, print_table, shown, single_line, write
 
 if TYPE_CHECKING:
+    from vllm_connect.facts import ServerFacts
     from vllm_connect.migrate.finding import Finding
     from vllm_connect.migrate.report import Report
     from vllm_connect.migrate.run import Finished
@@ -46,6 +48,12 @@ ModelMap = Annotated[
 ]
 Dirty = Annotated[bool, typer.Option("--dirty", help="Write although git holds uncommitted changes.")]
 
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="A server that is asked whether it can do what the code asks for."
+    ),
+]
 Shadow = Annotated[
     Path | None,
     typer.Option(
@@ -67,6 +75,7 @@ def migrate(
     sarif: Sarif = False,
     model_map: ModelMap = None,
     dirty: Dirty = False,
+    url: Url = None,
     shadow: Shadow = None,
     from_: From = None,
     to: To = None,
@@ -75,14 +84,14 @@ def migrate(
     """Move a code base from OpenAI to vLLM.
 
     Shows what would change as a diff, what is left to do, and in which order. What cannot be rewritten exactly is left
-    and reported. Nothing is sent anywhere without --shadow, which compares the answers of two servers to recorded
+    and reported. Nothing is sent anywhere but by --url, which asks a server for what the code needs, and by --shadow, which compares the answers of two servers to recorded
     requests: each side's key is the one that settings or variables give for that address. Exit code 0 for a run to its end, 1 with --check when something is left, or
     where a file could not be written or made this command fail, 2 for a wrong command line or uncommitted changes.
     """
     if json and sarif:
         raise typer.BadParameter("give --json or --sarif, not both")
-    if shadow is not None or from_ is not None or to is not None:
-        if shadow is None or from_ is None or to is None or paths or write or sarif:
+    if not all(one is None for one in (shadow, from_, to)):
+        if shadow is None or from_ is None or to is None or paths or write or sarif or url:
             raise typer.BadParameter("--shadow FILE goes with --from URL and --to URL, and without PATH")
         _shadow(shadow, from_, to, _models(model_map), concurrency, json=json, check=check)
         return
@@ -90,22 +99,83 @@ def migrate(
         raise typer.BadParameter("name the files and folders to look at, such as `.`")
     if importlib.util.find_spec("libcst") is None:
         raise Failure("migrate needs LibCST: pip install 'vllm-connect[migrate]'")
-    report = _report(paths, _models(model_map), is_to_write=write, may_lose=dirty)
-    if json:
+    _migrate(paths, _models(model_map), url, _Wanted(write, check, json, sarif, dirty))
+
+
+class _Wanted(NamedTuple):
+    """What is to be done with what is found."""
+
+    write: bool
+    check: bool
+    json: bool
+    sarif: bool
+    dirty: bool
+
+
+def _migrate(paths: list[Path], models: dict[str, str], url: str | None, wanted: _Wanted) -> None:
+    facts = None if url is None else _facts(url)
+    report = _report(paths, models, is_to_write=wanted.write, may_lose=wanted.dirty)
+    if facts is not None:
+        report = _with_server(report, facts)
+    _print(report, facts, wanted)
+    for path, reason in report.unwritten:
+        complain(f"{path}: not written: {reason}")
+    if report.has_crashed or report.unwritten or (wanted.check and not report.is_done):
+        raise typer.Exit(FAILED)
+
+
+def _print(report: Report, facts: ServerFacts | None, wanted: _Wanted) -> None:
+    if wanted.json:
         from vllm_connect.migrate.report import as_json  # noqa: PLC0415  # imports LibCST
 
-        print_json(as_json(report))
-    elif sarif:
+        print_json(as_json(report) | ({} if facts is None else {"server": _server(facts)}))
+    elif wanted.sarif:
         from vllm_connect import __version__  # noqa: PLC0415
         from vllm_connect.migrate.report import as_sarif  # noqa: PLC0415
 
         print_json(as_sarif(report, __version__))
     else:
-        _show(report, is_written=write)
-    for path, reason in report.unwritten:
-        complain(f"{path}: not written: {reason}")
-    if report.has_crashed or report.unwritten or (check and not report.is_done):
-        raise typer.Exit(FAILED)
+        _show(report, is_written=wanted.write)
+        if facts is not None:
+            _write_server(facts)
+
+
+def _facts(url: str) -> ServerFacts:
+    from vllm_connect.client import OpenAI  # noqa: PLC0415  # imports the SDK
+
+    with OpenAI(base_url=url) as client:
+        return client.server.info()
+
+
+def _with_server(report: Report, facts: ServerFacts) -> Report:
+    """Return a report with what a server cannot do of what the code asks for."""
+    from vllm_connect.client import OpenAI  # noqa: PLC0415  # imports the SDK
+    from vllm_connect.migrate.live import looked_at  # noqa: PLC0415
+
+    usages = [usage for one in report.outcomes for usage in one.usages]
+    with OpenAI(base_url=facts.url, parameters="off") as client:
+        found = looked_at(usages, client, facts)
+    outcomes = [
+        replace(one, findings=(*one.findings, *(two for two in found if two.path == str(one.path))))
+        for one in report.outcomes
+    ]
+    return replace(report, outcomes=tuple(outcomes))
+
+
+def _server(facts: ServerFacts) -> dict[str, object]:
+    return {
+        "url": facts.url,
+        "version": facts.version,
+        "models": [model.id for model in facts.models],
+        "serves": None if facts.serves is None else sorted(facts.serves),
+    }
+
+
+def _write_server(facts: ServerFacts) -> None:
+    """Say which server was asked."""
+    version = f"vLLM {facts.version}" if facts.version else "version unknown"
+    models = ", ".join(model.id for model in facts.models) or "no model"
+    write(f"Asked: {single_line(f'{facts.url} ({version}), which serves {models}')}\n")
 
 
 def _shadow(
