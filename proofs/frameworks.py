@@ -167,8 +167,8 @@ def main() -> int:
                 wrong |= _wrong_in(group, programs, folder, pythons)
                 count += len(programs)
     for name, problem in wrong.items():
-        print(f"{name or 'one of them'}: {problem}")
-    print(f"{count} programs, {len(wrong)} of them wrong")
+        print(f"{name or 'a program'}: {problem}")
+    print(f"{count} programs, {len(wrong.keys() - {''})} of them wrong")
     return int(bool(wrong))
 
 

@@ -77,7 +77,7 @@ class Agents(Framework):
     """Where agents run, the default client is the drop-in's, over chat completions, without traces."""
 
     rules = (DEFAULTS, KEY, MODEL, HOSTED)
-    words = ("agents",)
+    words = ("from agents", "import agents")
     moves = {  # noqa: RUF012 - a ClassVar of the base
         "agents.OpenAIResponsesModel": ("agents", "OpenAIChatCompletionsModel"),
         "agents.models.openai_responses.OpenAIResponsesModel": (
