@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import TypeVar
 
 import libcst as cst
 from libcst.metadata import ClassScope, GlobalScope, ImportAssignment
 
-from vllm_connect.migrate.arguments import keyword, keyword_names, rewritten, takes_more, without
+from vllm_connect.migrate.arguments import (
+    keyword,
+    keyword_names,
+    rewritten,
+    takes_more,
+    without,
+    without_elements,
+)
 from vllm_connect.migrate.client import AZURE, CLIENTS
 from vllm_connect.migrate.codemod import Codemod, Sheet
 from vllm_connect.migrate.exports import dotted_name
 from vllm_connect.migrate.finding import Severity
+from vllm_connect.migrate.project import Trails
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.trails import text_of
 from vllm_connect.migrate.variables import is_address_of_openai, is_key_of_openai, is_placeholder, variable
@@ -77,6 +86,8 @@ STAR = Rule(
 )
 
 OURS = "vllm_connect"
+# Comments that tools read, and that hold for each part of an import.
+FOR_TOOLS = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:|pylint:|isort:|mypy:)")
 MODULES = frozenset({"openai", "openai._client", "openai.lib.azure"})
 MOVED = {name.removeprefix("openai."): ours for name, ours in CLIENTS.items() if name.startswith("openai.")}
 MOVED |= {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
@@ -106,6 +117,9 @@ AZURE_DROPPED: Mapping[str, tuple[str, str]] = {
 }
 
 
+Line = TypeVar("Line", cst.SimpleStatementLine, cst.SimpleStatementSuite)
+
+
 class Clients(Codemod):
     """`OpenAI`, `AsyncOpenAI` and Azure's two -> those of `vllm_connect`."""
 
@@ -117,14 +131,25 @@ class Clients(Codemod):
         self._kept: set[str] = set()
         self._aliased = False
         self._taken_from: Mapping[cst.CSTNode, cst.Attribute] = {}
+        self._asked_for: Set[cst.CSTNode] = set()
+        self._only_asked: Set[str] = set()
         self._mains = 0
         self._is_library = False
+        self._classes: list[cst.ClassDef] = []
 
     def visit_Module(self, node: cst.Module) -> None:
         look = _Look(self)
         node.visit(look)
         self._kept, self._aliased, self._is_library = look.kept, look.needs_aliases, look.is_library
-        self._taken_from = look.taken_from
+        self._taken_from, self._asked_for, self._only_asked = look.taken_from, look.asked_for, look.only_asked
+        for one in look.asked_for:
+            if isinstance(one, cst.Name) and one.value in AZURE_NAMES - self._kept - look.only_asked:
+                self.fixed(
+                    one,
+                    AZURE_CLIENT,
+                    "this is true of every client now",
+                    "Take out what tells Azure's clients from others.",
+                )
 
     # -- names
 
@@ -138,19 +163,42 @@ class Clients(Codemod):
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
         """Split imports: what moves goes to a line of its own where something stays."""
         if len(original_node.body) != 1:
-            return updated_node
-        match original_node.body[0]:
-            case cst.ImportFrom() as statement:
-                lines = self._from(statement)
-            case cst.Import() as statement:
-                lines = self._import(statement)
-            case _:
-                return updated_node
+            return self._in_place(original_node, updated_node)
+        lines = self._imported(original_node.body[0])
         if not lines:
             return updated_node
         first = updated_node.with_changes(body=[lines[0]])
-        rest = [cst.SimpleStatementLine([line]) for line in lines[1:]]
+        behind = updated_node.trailing_whitespace
+        is_for_all = behind.comment is not None and FOR_TOOLS.match(behind.comment.value)
+        more = {"trailing_whitespace": behind} if is_for_all else {}
+        rest = [cst.SimpleStatementLine([line], **more) for line in lines[1:]]
         return cst.FlattenSentinel([first, *rest]) if rest else first
+
+    def leave_SimpleStatementSuite(
+        self, original_node: cst.SimpleStatementSuite, updated_node: cst.SimpleStatementSuite
+    ) -> cst.SimpleStatementSuite:
+        return self._in_place(original_node, updated_node)
+
+    def _in_place(self, original_node: Line, updated_node: Line) -> Line:
+        """Rewrite imports on a line with other statements: the line stays one."""
+        if len(original_node.body) != len(updated_node.body):
+            return updated_node
+        body: list[cst.BaseSmallStatement] = []
+        for was, now in zip(original_node.body, updated_node.body, strict=True):
+            lines = self._imported(was) or [now]
+            body += [one.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for one in lines[:-1]]
+            body.append(lines[-1].with_changes(semicolon=now.semicolon))  # type: ignore[attr-defined]  # all have it
+        return updated_node.with_changes(body=body)
+
+    def _imported(self, statement: cst.BaseSmallStatement) -> list[cst.BaseSmallStatement]:
+        """Return what stands in place of an import, nothing where it stays."""
+        match statement:
+            case cst.ImportFrom():
+                return self._from(statement)
+            case cst.Import():
+                return self._import(statement)
+            case _:
+                return []
 
     def _from(self, node: cst.ImportFrom) -> list[cst.BaseSmallStatement]:
         if isinstance(node.names, cst.ImportStar) or node.module is None or node.relative:
@@ -165,6 +213,8 @@ class Clients(Codemod):
             is_azure = one.evaluated_name in AZURE_NAMES
             self.fixed(one, AZURE_CLIENT if is_azure else CLIENT)
         new = dict.fromkeys(self._new_name(one) for one in moves)
+        if node.lpar is not None and "#" in cst.Module([]).code_for_node(node):
+            return self._with_comments(node, moves)
         theirs = node.with_changes(names=_separated(stays)) if stays else None
         ours = cst.ImportFrom(
             module=cst.Name(OURS),
@@ -178,20 +228,41 @@ class Clients(Codemod):
             ours = ours.with_changes(lpar=None, rpar=None)
         return [ours] if theirs is None else [theirs, ours]
 
+    def _with_comments(
+        self, node: cst.ImportFrom, moves: list[cst.ImportAlias]
+    ) -> list[cst.BaseSmallStatement]:
+        """Return both parts of an import, each name with the comment behind it."""
+        assert not isinstance(node.names, cst.ImportStar)
+        places = {one: at for at, one in enumerate(node.names)}
+        moving = {places[one]: self._new_name(one) for one in moves}
+        others = places.values() - moving.keys()
+        # Azure's name may become one that is there already.
+        twice = [at for at in moving if moving[at] in [moving[one] for one in moving if one < at]]
+        named = [
+            one.with_changes(name=alias.name, asname=alias.asname)
+            for at, one in enumerate(node.names)
+            for alias in [_alias(*moving[at]) if at in moving else one]
+        ]
+        ours = without_elements(
+            node.with_changes(module=cst.Name(OURS), names=named), "names", [*others, *twice]
+        )
+        return [without_elements(node, "names", moving), ours] if others else [ours]
+
     def _moves(self, alias: cst.ImportAlias) -> bool:
-        return alias.evaluated_name in MOVED and alias.evaluated_name not in self._kept
+        return alias.evaluated_name in MOVED and alias.evaluated_name not in self._kept | self._only_asked
 
     def _new_name(self, alias: cst.ImportAlias) -> tuple[str, str | None]:
         name = MOVED[alias.evaluated_name]
         asname = alias.evaluated_alias
         if asname is None and name != alias.evaluated_name and self._aliased:
             asname = alias.evaluated_name
-        return name, asname if asname != name else None
+        # `OpenAI as OpenAI` says that the name is handed on.
+        return name, asname if asname != name or alias.evaluated_alias == alias.evaluated_name else None
 
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
         """Rename what was Azure's, where its import gets the name of the drop-in."""
         name = original_node.value
-        if name not in MOVED or MOVED[name] == name or name in self._kept or self._aliased:
+        if name not in MOVED or MOVED[name] == name or name in self._kept | self._only_asked or self._aliased:
             return updated_node
         assignments = self.sheet.bindings.assignments(original_node)
         if assignments and all(_is_from_openai(one, name) for one in assignments):
@@ -231,7 +302,9 @@ class Clients(Codemod):
 
     def _is_moved(self, node: cst.Attribute) -> bool:
         """Whether `openai.OpenAI` and the like stands here; what is taken from it goes on."""
-        is_moved = node.attr.value in MOVED and node.attr.value not in self._kept
+        is_moved = (
+            node.attr.value in MOVED and node.attr.value not in self._kept and node not in self._asked_for
+        )
         return is_moved and isinstance(node.value, cst.Name) and self.trails(node.value) == {"openai"}
 
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
@@ -250,12 +323,29 @@ class Clients(Codemod):
         self._mains -= _is_main(original_node)
         return updated_node
 
+    def visit_ClassDef(self, node: cst.ClassDef) -> None:
+        self._classes.append(node)
+        bases = {name for one in node.bases for name in self.trails(one.value) & AZURE.keys()}
+        names = {one.removeprefix("openai.") for one in bases}
+        if names - self._kept and not any(_is_init(one) for one in node.body.body):
+            self.fixed(
+                node.name,
+                AZURE_CLIENT,
+                f"{node.name.value} builds on vLLM's client, which takes none of Azure's arguments",
+                f"Take Azure's arguments out where a {node.name.value} is made.",
+            )
+
+    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+        self._classes.pop()
+        return updated_node
+
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
-        makers = self.trails(original_node.func)
+        makers = made_by(original_node, self.trails, self._classes)
         if not makers or not makers <= CLIENTS.keys():
             return updated_node
         is_azure = bool(makers & AZURE.keys())
-        if is_azure and takes_more(original_node):
+        is_kept = bool({one.removeprefix("openai.") for one in makers & AZURE.keys()} & self._kept)
+        if is_azure and (is_kept or takes_more(original_node)):
             self.left(
                 original_node,
                 AZURE_CLIENT,
@@ -266,6 +356,13 @@ class Clients(Codemod):
         if self._is_library and not self._mains and self._runs_at_import(original_node):
             self.left(original_node, IMPORT_TIME)
         is_new = not makers & {"vllm_connect.OpenAI", "vllm_connect.AsyncOpenAI"}
+        if is_new and takes_more(original_node):
+            self.fixed(
+                original_node,
+                KEY,
+                "what is handed on here is not to be seen: an address or a key among it goes to the new client",
+                "See that neither OpenAI's address nor its key is in what is handed on.",
+            )
         gone = self._dropped(original_node)
         changed = without(updated_node, gone)
         if keyword(original_node, "base_url") is not None:
@@ -386,21 +483,47 @@ class _Look(cst.CSTVisitor):
             for trails in exports.values()
         )
         self.is_library = False
+        self._classes: list[cst.ClassDef] = []
+        # Classes in `isinstance(x, ...)` and in patterns: the drop-in is an openai.OpenAI, and others may be plain ones.
+        self.asked_for: set[cst.CSTNode] = set()
+        self.only_asked: set[str] = set()
+        self._names: list[cst.Name] = []
+        self._attributes: set[cst.CSTNode] = set()
         # Names, and the attribute that is taken from each.
         self.taken_from: dict[cst.CSTNode, cst.Attribute] = {}
 
     def visit_Attribute(self, node: cst.Attribute) -> None:
         self.taken_from[node.value] = node
+        self._attributes.add(node.attr)
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         self.is_library = True
 
     def visit_ClassDef(self, node: cst.ClassDef) -> None:
         self.is_library = True
+        self._classes.append(node)
+
+    def leave_ClassDef(self, original_node: cst.ClassDef) -> None:
+        self._classes.pop()
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        return False  # its names are no uses
+
+    def visit_MatchClass(self, node: cst.MatchClass) -> None:
+        self.asked_for.add(node.cls)
+
+    def leave_Module(self, original_node: cst.Module) -> None:
+        used = {one.value for one in self._names if one not in self.asked_for}
+        new = {MOVED[name] for name in used}
+        self.only_asked = {one.value for one in self._names if MOVED[one.value] not in new}
 
     def visit_Call(self, node: cst.Call) -> None:
+        match node:
+            case cst.Call(func=cst.Name(value="isinstance" | "issubclass"), args=[_, asked]):
+                self.asked_for.update(_alternatives(asked.value))
         if takes_more(node):
-            self.kept |= {one.removeprefix("openai.") for one in self._trails(node.func) & AZURE.keys()}
+            made = made_by(node, self._trails, self._classes)
+            self.kept |= {one.removeprefix("openai.") for one in made & AZURE.keys()}
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         text = text_of(node)
@@ -408,13 +531,39 @@ class _Look(cst.CSTVisitor):
             self.needs_aliases = True
 
     def visit_Name(self, node: cst.Name) -> None:
-        if node.value not in MOVED.values():
+        if node.value not in (*MOVED.values(), *AZURE_NAMES) or node in self._attributes:
             return
+        self._names.append(node)
         for one in self._bindings.assignments(node):
-            if not isinstance(one, ImportAssignment) or not _is_from_openai(
-                one, node.value, (*MODULES, OURS)
-            ):
+            if not _is_from_openai(one, node.value, (*MODULES, OURS)):
                 self.needs_aliases = True
+
+
+def _alternatives(node: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+    """Yield the classes of the second argument of `isinstance`."""
+    match node:
+        case cst.Tuple(elements=elements):
+            for one in elements:
+                yield from _alternatives(one.value)
+        case cst.BinaryOperation(operator=cst.BitOr(), left=left, right=right):
+            yield from _alternatives(left)
+            yield from _alternatives(right)
+        case _:
+            yield node
+
+
+def made_by(
+    call: cst.Call, trails: Callable[[cst.CSTNode | None], Trails], classes: Sequence[cst.ClassDef]
+) -> Trails:
+    """Return what a call makes: by the class that it calls, or whose `__init__` a class of its own goes on to."""
+    match call.func:
+        case cst.Attribute(value=cst.Call(func=cst.Name(value="super")), attr=cst.Name(value="__init__")) if (
+            classes
+        ):
+            bases = [trails(one.value) for one in classes[-1].bases]
+            return next((one for one in bases if one & CLIENTS.keys()), frozenset())
+        case _:
+            return trails(call.func)
 
 
 def _is_from_openai(assignment: object, name: str, modules: tuple[str, ...] = tuple(MODULES)) -> bool:
@@ -426,6 +575,10 @@ def _is_from_openai(assignment: object, name: str, modules: tuple[str, ...] = tu
     return not isinstance(node.names, cst.ImportStar) and any(
         one.evaluated_name == name and one.asname is None for one in node.names
     )
+
+
+def _is_init(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.FunctionDef) and node.name.value == "__init__"
 
 
 def _is_main(node: cst.If) -> bool:

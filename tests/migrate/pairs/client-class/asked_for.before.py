@@ -1,0 +1,15 @@
+import openai
+from openai import AsyncOpenAI
+
+made = openai.OpenAI()
+
+
+def kind(client):
+    """The drop-in is an openai.OpenAI; a plain one may come from elsewhere."""
+    if isinstance(client, (openai.OpenAI, AsyncOpenAI)):
+        return "a client"
+    match client:
+        case openai.AzureOpenAI():
+            return "Azure's"
+        case openai.OpenAI(base_url=url):
+            return url

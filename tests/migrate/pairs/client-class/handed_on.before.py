@@ -1,0 +1,2 @@
+from openai import OpenAI as OpenAI
+from openai import Stream as Stream
