@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import libcst as cst
@@ -131,8 +131,8 @@ class Clients(Codemod):
         self._kept: set[str] = set()
         self._aliased = False
         self._taken_from: Mapping[cst.CSTNode, cst.Attribute] = {}
-        self._asked_for: Set[cst.CSTNode] = set()
-        self._only_asked: Set[str] = set()
+        self._asked_for: set[cst.CSTNode] = set()
+        self._only_asked: set[str] = set()
         self._mains = 0
         self._is_library = False
         self._classes: list[cst.ClassDef] = []
@@ -170,8 +170,8 @@ class Clients(Codemod):
         first = updated_node.with_changes(body=[lines[0]])
         behind = updated_node.trailing_whitespace
         is_for_all = behind.comment is not None and FOR_TOOLS.match(behind.comment.value)
-        more = {"trailing_whitespace": behind} if is_for_all else {}
-        rest = [cst.SimpleStatementLine([line], **more) for line in lines[1:]]
+        end = behind if is_for_all else cst.TrailingWhitespace()
+        rest = [cst.SimpleStatementLine([line], trailing_whitespace=end) for line in lines[1:]]
         return cst.FlattenSentinel([first, *rest]) if rest else first
 
     def leave_SimpleStatementSuite(
@@ -187,7 +187,7 @@ class Clients(Codemod):
         for was, now in zip(original_node.body, updated_node.body, strict=True):
             lines = self._imported(was) or [now]
             body += [one.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for one in lines[:-1]]
-            body.append(lines[-1].with_changes(semicolon=now.semicolon))  # type: ignore[attr-defined]  # all have it
+            body.append(lines[-1].with_changes(semicolon=now.semicolon))
         return updated_node.with_changes(body=body)
 
     def _imported(self, statement: cst.BaseSmallStatement) -> list[cst.BaseSmallStatement]:
