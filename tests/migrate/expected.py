@@ -113,6 +113,7 @@ PROGRAMS = (
         (
             Request(CHAT, {"model": "qwen", "stream": True}, lacks=("request_timeout", "timeout")),
             Request(COMPLETIONS, {"model": "qwen", "stream": True, "prompt": "Once"}, lacks=("engine",)),
+            Request(CHAT, {"model": "qwen", "stream": True}),
         ),
     ),
     Program(

@@ -11,9 +11,14 @@ from vllm_connect.migrate.project import UNKNOWN, Project, Trails
 
 __all__ = ["Trailing", "text_of"]
 
-# Functions that give back the client that they are given, watched or with more abilities.
+# Functions that give back what they are given, awaited, watched or with more abilities.
 WRAPPERS = frozenset(
     {
+        "asyncio.create_task",
+        "asyncio.run",
+        "asyncio.wait_for",
+        "copy.copy",
+        "copy.deepcopy",
         "instructor.from_openai",
         "instructor.patch",
         "instructor.apatch",

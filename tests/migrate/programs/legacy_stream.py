@@ -29,3 +29,10 @@ text = ""
 for chunk in openai.Completion.create(engine="qwen", prompt="Once", stream=True, max_tokens=4):
     text += chunk["choices"][0].get("text", "")
 assert text
+
+collected = []
+for chunk in openai.ChatCompletion.create(
+    model="qwen", messages=[{"role": "user", "content": "Say hello."}], stream=True, max_tokens=4
+):
+    collected.append(chunk["choices"][0]["delta"])
+assert "".join([part.get("content", "") for part in collected])

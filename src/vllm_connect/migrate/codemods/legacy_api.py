@@ -70,6 +70,9 @@ DROPPED = {
     "organization": "organizations of the OpenAI platform mean nothing to vLLM",
     "request_id": "it meant nothing to completions",
 }
+ELSEWHERE = (
+    "Clients of other modules, which this reached too, read VLLM_BASE_URL: set it to the same address."
+)
 # Resources that vLLM serves nothing of: another codemod's.
 UNSERVED = frozenset({"File", "FineTune", "FineTuningJob", "Image", "Moderation"})
 NAMES = ("client", "openai_client", "vllm_client", "client_of_vllm")
@@ -136,7 +139,8 @@ class LegacyApi(Codemod):
                 severity, why, todo = OTHERS[name]
                 self.left(one, API, f"`openai.{name}`: {why}", todo, severity=severity)
         for value in look.values:
-            self.left(value, API, f"`openai.{value.attr.value}` is gone")
+            name = value.attr.value
+            self.left(value, API, f"`openai.{name}` is gone", GONE.get(name, ""))
         for call in look.calls:
             self._judge(call)
         if look.uses:
@@ -267,6 +271,8 @@ class LegacyApi(Codemod):
         base = next((one for one in NAMES if not {one, f"async_{one}"} & look.names), NAMES[-1])
         plan.names = {kind: f"async_{base}" if kind and len(kinds) > 1 else base for kind in kinds}
         groups = _groups(look.settings)
+        if any(self._is_used_before(group, look) for group in groups):
+            groups = []  # they are put back after a call, or differ from call to call
         consumed: set[cst.CSTNode] = {_root(one.node) for one in look.uses}
         is_needed = True
         for group in groups:
@@ -283,6 +289,15 @@ class LegacyApi(Codemod):
             for name in plan.classes:
                 self.add_import("openai", name)
 
+    def _is_used_before(self, group: Sequence[Setting], look: _Look) -> bool:
+        """Whether a call of the same function, or of the module itself, stands before the last of its settings."""
+        function, last = group[0].function, self.sheet.position(group[-1].line).line
+        return any(
+            self.sheet.position(use.node).line < last
+            for use in look.uses
+            if (function in use.functions if function is not None else not use.functions)
+        )
+
     def _place(self, group: Sequence[Setting], look: _Look) -> bool:
         """Plan that a client is made in place of a group; return whether the module needs no other."""
         plan = self._plan
@@ -293,11 +308,15 @@ class LegacyApi(Codemod):
             plan.made[one.line] = []
             if one.name in look.others:
                 plan.kept.add(one.line)
-            self.fixed(one.line, API, f"`openai.{one.name}` is an argument of the client")
+            is_gone = one.name not in ARGUMENTS
+            told = "is gone: vLLM has one API, of one version" if is_gone else "is an argument of the client"
+            is_shared = one.name == "api_base" and len(self.sheet.project.modules) > 1
+            self.fixed(one.line, API, f"`openai.{one.name}` {told}", ELSEWHERE if is_shared else "")
         plan.above[last.line] = above
         if first.function is None:
             return isinstance(first.block, cst.Module)
-        if all(first.function in one.functions for one in look.uses):
+        is_alone = all(first.function in one.functions for one in look.uses)
+        if is_alone and first.block is first.function.body:
             return True
         plan.shared.add(first.function)
         return False
@@ -533,7 +552,7 @@ class _Look(cst.CSTVisitor):
             self.others.setdefault(name, []).append(node)
         name = node.attr.value
         if (
-            name in RESOURCES - UNSERVED
+            name in (RESOURCES - UNSERVED) | GONE.keys()
             and node not in self._owners
             and self._trails(node) == {f"openai.{name}"}
         ):
@@ -547,18 +566,18 @@ class _Look(cst.CSTVisitor):
 
 
 def _groups(settings: Iterable[Setting]) -> list[list[Setting]]:
-    """Return the settings block by block, those blocks that set what the fullest one sets; each makes a client.
+    """Return the settings block by block, where each block sets the same ones; each makes a client.
 
-    Others are left: which of them holds for a call is not to be read from the source.
+    Else they are left: which of them hold for a call is not to be read from the source.
     """
     blocks: dict[cst.CSTNode, list[Setting]] = {}
     for setting in settings:
         if setting.name in SETTINGS:
             blocks.setdefault(setting.block, []).append(setting)
-    groups = [one for one in blocks.values() if len({setting.name for setting in one}) == len(one)]
-    names = [{setting.name for setting in one} - {"api_type", "api_version"} for one in groups]
-    fullest = max(names, key=len, default=set())
-    return [group for group, set_there in zip(groups, names, strict=True) if set_there == fullest]
+    groups = list(blocks.values())
+    names = {frozenset(one.name for one in group) - {"api_type", "api_version"} for group in groups}
+    is_clear = all(len({one.name for one in group}) == len(group) for group in groups)
+    return groups if is_clear and len(names) <= 1 else []
 
 
 def _module_name(imports: Sequence[cst.Import]) -> str | None:

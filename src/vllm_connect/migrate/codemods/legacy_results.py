@@ -13,7 +13,7 @@ from vllm_connect.migrate.codemod import Codemod, Sheet
 from vllm_connect.migrate.exports import dotted_name
 from vllm_connect.migrate.finding import Severity
 from vllm_connect.migrate.legacy import CALLS
-from vllm_connect.migrate.project import PARTS, is_open
+from vllm_connect.migrate.project import PARTS
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.trails import text_of
 
@@ -69,6 +69,10 @@ MESSAGE = re.compile(r"message|msg|reply|answer|response", re.IGNORECASE)
 # What a chain of indices looks like that can hardly be anything but a result.
 TELLING = re.compile(
     r"""\[["']choices["']\]\[\w+\]\[["'](?:message|delta|text)["']\]|\[["']data["']\]\[\w+\]\[["']embedding["']\]"""
+)
+# Where dicts of this form come from: answers read as JSON, libraries whose results can be read both ways.
+ELSEWHERE = re.compile(
+    r"\bjson\b|^(?:requests|httpx|aiohttp|litellm|ollama|boto3|yaml|together|groq|llama_cpp)\."
 )
 
 
@@ -135,7 +139,7 @@ class LegacyResults(Codemod):
         )
         trails = self.trails(node.value)
         if (
-            any(map(is_open, trails))
+            not any(map(ELSEWHERE.search, trails))
             and not is_written_here
             and TELLING.search(self.sheet.module.code_for_node(node))
         ):

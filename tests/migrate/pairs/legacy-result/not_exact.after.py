@@ -1,10 +1,11 @@
-from vllm_connect import OpenAI
+import openai
+import vllm_connect
 import requests
 
-client = OpenAI()
+client = vllm_connect.OpenAI()
 
 
-def text(response):
+def text(response: openai.openai_object.OpenAIObject):
     return response["choices"][0]["message"]["content"]
 
 

@@ -2,7 +2,7 @@ import openai
 import requests
 
 
-def text(response):
+def text(response: openai.openai_object.OpenAIObject):
     return response["choices"][0]["message"]["content"]
 
 
