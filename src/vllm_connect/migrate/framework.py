@@ -37,8 +37,8 @@ __all__ = [
     "positional",
 ]
 
-ADDRESS = cst.parse_expression('os.environ["VLLM_BASE_URL"]')
-KEY = cst.parse_expression('os.environ.get("VLLM_API_KEY") or "EMPTY"')
+ADDRESS_TEXT, KEY_TEXT = 'os.environ["VLLM_BASE_URL"]', 'os.environ.get("VLLM_API_KEY") or "EMPTY"'
+ADDRESS, KEY = cst.parse_expression(ADDRESS_TEXT), cst.parse_expression(KEY_TEXT)
 TODO = "Set VLLM_BASE_URL to your server, whole: http://HOST:8000/v1."
 # A model's name that stays OpenAI's.
 UNSERVED = Rule(
@@ -167,6 +167,7 @@ class Framework(Codemod):
             for name, source in (extras or {}).items():
                 if keyword(changed, name) is None:
                     changed = added(changed, name, cst.parse_expression(source))
+        self._doubted(call, rule, way)
         if changed is was:
             return changed
         if _needs_os(address, key):
@@ -178,6 +179,33 @@ class Framework(Codemod):
             " ".join(filter(None, (TODO if address else "", way.key_todo if key else ""))),
         )
         return changed
+
+    def _doubted(self, call: cst.Call, rule: Rule, way: Connection) -> None:
+        """Report what is given from elsewhere: it may be None, or OpenAI's."""
+        unseen = [
+            name
+            for name in (*way.address, *way.keys)
+            if (given := keyword(call, name)) is not None and self._is_from_elsewhere(given.value)
+        ]
+        if unseen and not way.is_azure:
+            self.left(
+                call,
+                rule,
+                f"where {' and '.join(unseen)} come from is not to be seen: None would lead to OpenAI, or take its key",
+                "See that what is given is your server's.",
+                severity=Severity.COSMETIC,
+            )
+
+    def _is_from_elsewhere(self, value: cst.BaseExpression) -> bool:
+        if isinstance(value, cst.BooleanOperation):
+            return self._is_from_elsewhere(value.left) and variable(value.left, self.sheet.bindings) is None
+        values = self.values(value)
+        return not values or any(
+            isinstance(one, cst.Name | cst.Attribute | cst.Subscript)
+            and not is_name(one, "None")
+            and variable(one, self.sheet.bindings) is None
+            for one in values
+        )
 
     def can_be_directed(self, call: cst.Call, way: Connection) -> bool:
         """Whether all is seen that has to be, and `os` is free."""
@@ -213,7 +241,9 @@ class Framework(Codemod):
         read = variable(value, self.sheet.bindings)
         if read is None:
             reads = [one for each in values if (one := variable(each, self.sheet.bindings)) is not None]
-            return "openai" if reads and all(OPENAI_VARIABLE.search(one.name) for one in reads) else None
+            if reads and all(OPENAI_VARIABLE.search(one.name) for one in reads):
+                return "openai"
+            return self._or_else(value, ADDRESS)
         if OPENAI_VARIABLE.search(read.name):
             return "openai" if read.default is None or is_address_of_openai(read.default) else None
         if read.is_required or (read.default is not None and not is_address_of_openai(read.default)):
@@ -237,16 +267,29 @@ class Framework(Codemod):
             return way.key
         if is_emptied(given.value):
             return way.key  # frameworks take an empty key for none, and OPENAI_API_KEY then
-        if names and all(VLLM_VARIABLE.search(name) for name in names):
-            return None
-        if is_openai:
+        is_ours = bool(names) and all(VLLM_VARIABLE.search(name) for name in names)
+        if is_openai and not is_ours:
             return None if texts and all(map(is_placeholder, texts)) else way.key
-        read = variable(given.value, self.sheet.bindings)
-        if read is not None and not read.is_required and read.default is None:
-            # What is None lets the framework take OPENAI_API_KEY.
-            placeholder = cst.parse_expression('x or "EMPTY"')
-            return cst.ensure_type(placeholder, cst.BooleanOperation).with_changes(left=given.value)
-        return None
+        return self._or_else(given.value, way.key)
+
+    def _or_else(self, value: cst.BaseExpression, other: cst.BaseExpression) -> cst.BaseExpression | None:
+        """Return what stands for a value that may be None, by which a framework takes OpenAI's; None where it may not."""
+        if variable(value, self.sheet.bindings) is not None and self._may_be_none(value):
+            return cst.parse_expression(f'{_code(value)} or "EMPTY"')
+        return cst.parse_expression(f"{_code(value)} or {_code(other)}") if self._may_be_none(value) else None
+
+    def _may_be_none(self, value: cst.BaseExpression) -> bool:
+        """Whether a value is seen to be None at times: by a variable that need not be set, or by a default."""
+        reads = [variable(one, self.sheet.bindings) for one in self.values(value)]
+        if any(is_name(one, "None") for one in self.values(value)):
+            return True
+        if any(one is not None and not one.is_required and one.default is None for one in reads):
+            return True
+        return isinstance(value, cst.Name) and any(
+            isinstance(parameter := getattr(one, "node", None), cst.Param)
+            and is_name(parameter.default or parameter, "None")
+            for one in self.sheet.bindings.assignments(value)
+        )
 
     def is_free(self, node: cst.CSTNode, name: str, *trails: str) -> bool:
         """Whether a name may be imported: it stands for that already, or for nothing yet."""
@@ -378,9 +421,7 @@ class Framework(Codemod):
         by_module: dict[str, dict[str, cst.ImportAlias]] = {module: {}}
         for alias in node.names:
             to, new = moves.get(alias, (module, alias))
-            by_module.setdefault(to, {})[
-                cst.Module([]).code_for_node(new.with_changes(comma=cst.MaybeSentinel.DEFAULT))
-            ] = new
+            by_module.setdefault(to, {})[_code(new.with_changes(comma=cst.MaybeSentinel.DEFAULT))] = new
         lines = [
             node.with_changes(
                 module=cst.parse_expression(to),
@@ -431,10 +472,6 @@ class Framework(Codemod):
         if next(iter(trails)).rpartition(".")[0] != module:
             return updated_node
         return updated_node.with_changes(attr=cst.Name(new))
-
-
-ADDRESS_TEXT = cst.Module([]).code_for_node(ADDRESS)
-KEY_TEXT = cst.Module([]).code_for_node(KEY)
 
 
 class _Look(cst.CSTVisitor):
@@ -490,6 +527,10 @@ def copied(node: cst.BaseExpression) -> cst.BaseExpression:
     return node.deep_clone()
 
 
+def _code(node: cst.CSTNode) -> str:
+    return cst.Module([]).code_for_node(node)
+
+
 def is_emptied(node: cst.CSTNode) -> bool:
     """Whether an empty text stands here."""
     return text_of(node) == ""
@@ -510,14 +551,14 @@ def _with(call: cst.Call, names: tuple[str, ...], value: cst.BaseExpression) -> 
 
 
 def _needs_os(*values: cst.BaseExpression | None) -> bool:
-    return any("os.environ" in cst.Module([]).code_for_node(one) for one in values if one is not None)
+    return any("os.environ" in _code(one) for one in values if one is not None)
 
 
 def _told(way: Connection, address: cst.BaseExpression | None, key: cst.BaseExpression | None) -> str:
     """Return what was done, without quoting what was there."""
     said = []
     if address is not None:
-        said.append(f"{way.address[0]} is {cst.Module([]).code_for_node(address)} now")
+        said.append(f"{way.address[0]} is {_code(address)} now")
     if key is not None:
         said.append(f"{way.keys[0]} is no longer OpenAI's")
     return " and ".join(said) or "what means nothing to vLLM is gone"

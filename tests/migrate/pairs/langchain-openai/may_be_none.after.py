@@ -1,0 +1,16 @@
+import os
+
+from langchain_openai import ChatOpenAI
+
+url = os.getenv("LLM_URL")
+key = os.getenv("LLM_KEY")
+a = ChatOpenAI(model="qwen", base_url=url or os.environ["VLLM_BASE_URL"], api_key=key or os.environ.get("VLLM_API_KEY") or "EMPTY", stream_usage=True)
+b = ChatOpenAI(model="qwen", base_url="http://localhost:8000/v1", api_key=os.getenv("VLLM_API_KEY") or "EMPTY")
+
+
+def make(base_url=None, api_key=None):
+    return ChatOpenAI(model="qwen", base_url=base_url or os.environ["VLLM_BASE_URL"], api_key=api_key or os.environ.get("VLLM_API_KEY") or "EMPTY", stream_usage=True)
+
+
+def remake(base_url, api_key):
+    return ChatOpenAI(model="qwen", base_url=base_url, api_key=api_key)
