@@ -246,3 +246,14 @@ unknown.embeddings.create(model="bge", input="x")
         ("model", "bge", "", 9, False),
         ("parameter", "input", '"x"', 9, False),
     }
+
+
+def test_imports_that_nothing_reads_any_more(tmp_path: Path) -> None:
+    """What only a rewritten part read is imported no more; what nothing read before, or others read, stays."""
+    path = tmp_path / "a.py"
+    path.write_text(
+        f"import os\nimport re\nimport sys, json  # noqa: E401\n{OLD}\n__all__ = ['json']\n"
+        "client = OpenAI(api_key=os.environ['OPENAI_API_KEY'], organization=sys.argv[1], project=json)\n"
+    )
+    came = migrate(path)
+    assert came.after.splitlines()[:3] == ["import re", "import sys, json  # noqa: E401", NEW]

@@ -10,7 +10,8 @@ from itertools import pairwise
 from vllm_connect.migrate.finding import Finding, Severity
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
-from vllm_connect.migrate.python import UNPARSED, NotParsed, migrated, parsed
+from vllm_connect.migrate.python import UNPARSED, migrated, parsed
+from vllm_connect.migrate.result import NotParsed
 from vllm_connect.migrate.source import looks_relevant
 from vllm_connect.migrate.usage import Usage
 

@@ -11,7 +11,7 @@ from vllm_connect.migrate.configuration.requests import BARE, REQUEST, URL
 from vllm_connect.migrate.finding import Finding, Severity, place_in
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
-from vllm_connect.migrate.python import Migrated
+from vllm_connect.migrate.result import Migrated
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.variables import HOSTS, is_key_of_openai
 

@@ -13,7 +13,7 @@ from vllm_connect.migrate.finding import Finding
 from vllm_connect.migrate.javascript import migrated_javascript
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
-from vllm_connect.migrate.python import Migrated
+from vllm_connect.migrate.result import Migrated
 from vllm_connect.migrate.source import Kind, looks_relevant
 
 __all__ = ["migrated_markdown"]

@@ -16,7 +16,8 @@ from vllm_connect.migrate.markdown import migrated_markdown
 from vllm_connect.migrate.notebook import migrated_notebook
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Exports, Project
-from vllm_connect.migrate.python import CRASH, UNPARSED, Crashed, Migrated, NotParsed, migrated, parsed
+from vllm_connect.migrate.python import CRASH, UNPARSED, migrated, parsed
+from vllm_connect.migrate.result import Crashed, Migrated, NotParsed
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.source import Kind, Source, Unreadable, read
 from vllm_connect.migrate.usage import Usage

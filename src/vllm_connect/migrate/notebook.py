@@ -11,7 +11,7 @@ from typing import Any
 from vllm_connect.migrate.cells import Cell, migrated_cells
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
-from vllm_connect.migrate.python import Migrated, NotParsed
+from vllm_connect.migrate.result import Migrated, NotParsed
 
 __all__ = ["migrated_notebook"]
 

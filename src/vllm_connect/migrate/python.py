@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import libcst as cst
@@ -17,12 +17,14 @@ from vllm_connect.migrate.codemod import Codemod, Sheet
 from vllm_connect.migrate.codemods import CODEMODS
 from vllm_connect.migrate.exports import exports_of
 from vllm_connect.migrate.finding import Finding, Severity
+from vllm_connect.migrate.imports import Import, unused, without
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
+from vllm_connect.migrate.result import Crashed, Migrated, NotParsed
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.usage import Usage
 
-__all__ = ["RULES", "Crashed", "Migrated", "NotParsed", "migrated"]
+__all__ = ["CRASH", "RULES", "UNPARSED", "migrated", "parsed"]
 
 UNPARSED = Rule(
     "unparsed-file",
@@ -44,27 +46,6 @@ MOST_ROUNDS = 8
 # LibCST's parser, which is not Python, takes the process with it when its stack is full; CPython itself takes 200.
 DEEPEST = 500
 BRACKETS = re.compile(r"[()\[\]{}]")
-
-
-@dataclass(frozen=True)
-class Migrated:
-    """A source after its migration, and what there is to say; `text` equals what was read where nothing changed."""
-
-    text: str
-    findings: tuple[Finding, ...]
-    usages: tuple[Usage, ...] = ()
-
-
-class NotParsed(Exception):
-    """A source that is no Python of today."""
-
-    def __init__(self, message: str, line: int, column: int) -> None:
-        super().__init__(message)
-        self.line, self.column = line, column
-
-
-class Crashed(Exception):
-    """A codemod failed."""
 
 
 def parsed(text: str) -> cst.Module:
@@ -94,11 +75,15 @@ def migrated(
 ) -> Migrated:
     """Return a source as it is for vLLM; raises NotParsed and Crashed, and the file is to be left as it is then."""
     now, fixed, left, usages = text, list[Finding](), list[Finding](), list[Usage]()
+    needless_before: frozenset[Import] | None = None
     for _ in range(MOST_ROUNDS):
-        changed, found, used = _one_round(now, file, project, options, codemods)
+        sheet = _sheet(now, file, project, options)
+        changed = _one_round(sheet, now, codemods)
+        needless = unused(sheet.module, sheet.bindings.scopes)
+        needless_before = needless if needless_before is None else needless_before
         at_first = _lines_at_first(text, now)
-        found = [replace(one, line=at_first(one.line)) for one in found]
-        usages = [replace(one, line=at_first(one.line)) for one in used]
+        found = [replace(one, line=at_first(one.line)) for one in sheet.findings]
+        usages = [replace(one, line=at_first(one.line)) for one in sheet.usages]
         fixed += [one for one in found if one.is_fixed]
         left = [one for one in found if not one.is_fixed]
         if changed == now:
@@ -106,28 +91,38 @@ def migrated(
         now = changed
     else:
         raise Crashed("the codemods do not come to an end")
+    if now != text and not file.endswith("__init__.py"):
+        # What was not read before is there for another reason than to be read here.
+        kept = {name for _, name in needless_before or ()}
+        handed_on = _handed_on(project)
+        gone = {one for one in needless if one[1] not in kept and f"{file}:{one[1]}" not in handed_on}
+        now = without(sheet.module, frozenset(gone)).code
     findings = sorted(dict.fromkeys([*fixed, *left]), key=lambda one: (one.line, one.column, one.rule))
     return Migrated(now, tuple(findings), tuple(usages))
 
 
-def _one_round(
-    text: str, file: str, project: Project, options: Options, codemods: Sequence[type[Codemod]]
-) -> tuple[str, list[Finding], list[Usage]]:
-    words = text.lower()
-    wanted = [one for one in codemods if not one.words or any(word in words for word in one.words)]
-    if not wanted:
-        return text, [], []
+def _handed_on(project: Project) -> frozenset[str]:
+    """Return all trails that modules of a project take from each other."""
+    return frozenset().union(*(trails for one in project.modules.values() for trails in one.values()))
+
+
+def _sheet(text: str, file: str, project: Project, options: Options) -> Sheet:
     module = parsed(text)
     own = Project({**project.modules, file: {}})
     own.modules[file] = exports_of(module, file, own)
-    sheet = Sheet(MetadataWrapper(module, unsafe_skip_copy=True), file, own, options)
+    return Sheet(MetadataWrapper(module, unsafe_skip_copy=True), file, own, options)
+
+
+def _one_round(sheet: Sheet, text: str, codemods: Sequence[type[Codemod]]) -> str:
+    words = text.lower()
+    wanted = [one for one in codemods if not one.words or any(word in words for word in one.words)]
     walk = _Walk([one(sheet) for one in wanted])
-    changed = module.visit(walk)
+    changed = sheet.module.visit(walk)
     for target, name in sheet.imports:
         context = CodemodContext()
         AddImportsVisitor.add_needed_import(context, target, name or None)
         changed = AddImportsVisitor(context).transform_module(changed)
-    return changed.code, sheet.findings, sheet.usages
+    return changed.code
 
 
 def _lines_at_first(first: str, now: str) -> Callable[[int], int]:

@@ -19,7 +19,7 @@ from vllm_connect.migrate.configuration.yaml import read_yaml
 from vllm_connect.migrate.finding import Finding, place_in
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
-from vllm_connect.migrate.python import Migrated
+from vllm_connect.migrate.result import Migrated
 from vllm_connect.migrate.source import Kind
 
 __all__ = ["CONFIGURATION", "RULES"]

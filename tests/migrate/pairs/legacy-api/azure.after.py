@@ -1,4 +1,3 @@
-import os
 
 from vllm_connect import OpenAI
 

@@ -1,5 +1,4 @@
 """A chat in a terminal."""
-import os
 from vllm_connect import OpenAI
 
 # Your key from platform.openai.com.
