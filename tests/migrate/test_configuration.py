@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.commands import run
@@ -45,6 +45,7 @@ FORMATS: dict[str, tuple[Kind, str, Callable[[str, str], str]]] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None)
 @given(
     before=st.lists(st.tuples(NAMES, VALUES), max_size=3),
     after=st.lists(st.tuples(NAMES, VALUES), max_size=3),
@@ -61,6 +62,7 @@ def test_formats(name: str, before: list[tuple[str, str]], after: list[tuple[str
 
 
 @pytest.mark.parametrize("kind", sorted(CONFIGURATION))
+@settings(deadline=None)
 @given(text=st.text(alphabet=st.sampled_from("aA_=:-#\"'{}[]|>$\\ \n\r\t") | st.characters(), max_size=80))
 def test_any_text(kind: Kind, text: str) -> None:
     """What is no such file, or a broken one, is read without a failure, and stays as it is."""

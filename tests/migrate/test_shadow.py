@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.commands import run
@@ -30,7 +30,8 @@ def shadow(
     tmp_path: Path, lines: Sequence[object], old: str, new: str, *more: str, **environ: str
 ) -> tuple[Any, int]:
     file = tmp_path / "requests.jsonl"
-    file.write_text("".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines))
+    texts = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in lines]
+    file.write_bytes(b"".join(one + b"\n" for one in texts))
     given = ("--shadow", str(file), "--from", old, "--to", new, "--model-map", "gpt-4o=qwen", "--json", *more)
     ended = run("migrate", *given, **environ)
     return json.loads(ended.stdout), ended.returncode
@@ -84,8 +85,8 @@ def test_check(tmp_path: Path) -> None:
     """With --check a difference, a line that is no request, or no answer at all is exit code 1, and equal answers 0."""
     with Simulator(models=("gpt-4o", "qwen")) as server:
         assert shadow(tmp_path, [CHAT], server.url, server.url, "--check")[1] == 0
-        assert shadow(tmp_path, [CHAT, "{"], server.url, server.url, "--check")[1] == 1
-        assert shadow(tmp_path, [CHAT, "{"], server.url, server.url)[1] == 0
+        assert shadow(tmp_path, [CHAT, b"{"], server.url, server.url, "--check")[1] == 1
+        assert shadow(tmp_path, [CHAT, b"{"], server.url, server.url)[1] == 0
         url = server.url
     report, code = shadow(tmp_path, [CHAT], url, url)
     assert (code, report["compared"]) == (1, 0)
@@ -96,8 +97,9 @@ def test_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("not JSON", "not JSON"),
-        ("[1]", "no object"),
+        (b"{", "not JSON"),
+        (json.dumps(CHAT).encode().replace(b"hello", b"\xe9"), "not JSON"),
+        ([1], "no object"),
         ({"path": "/v1/chat/completions"}, "no object"),
         ({"body": {}}, "neither"),
         ({"path": "/v1/files", "body": {}}, "its path is none of"),
@@ -107,7 +109,7 @@ def test_check(tmp_path: Path) -> None:
 def test_broken(line: object, reason: str, tmp_path: Path) -> None:
     """A line that is no request is told with its number and why, and the others are sent."""
     with Simulator(models=("gpt-4o", "qwen")) as server:
-        report, _ = shadow(tmp_path, [CHAT, "", line, CHAT], server.url, server.url)
+        report, _ = shadow(tmp_path, [CHAT, b"", line, CHAT], server.url, server.url)
         arrived = sum(one.method == "POST" for one in server.requests)
     assert [(one["line"], reason in one["reason"]) for one in report["broken"]] == [(3, True)]
     assert [one["line"] for one in report["lines"]] == [1, 4]
@@ -192,6 +194,7 @@ BODIES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_same_answers(body: dict[str, Any]) -> None:
     """An answer does not differ from itself, whatever it is, nor from itself with null for what is not there."""
@@ -199,6 +202,7 @@ def test_same_answers(body: dict[str, Any]) -> None:
     assert compared(1, "/x", ("", ""), *answers).differences == ()
 
 
+@settings(deadline=None)
 @given(BODIES, BODIES)
 def test_shapes(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Every place that is gone, and every one whose type is another, is told, and no other."""

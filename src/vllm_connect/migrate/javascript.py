@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vllm_connect.migrate.configuration.judgement import KEY, MODEL_OF_OPENAI, REVOKE
+from vllm_connect.migrate.configuration.judgement import KEY, REVOKE
 from vllm_connect.migrate.configuration.requests import BARE, REQUEST, URL
 from vllm_connect.migrate.finding import Finding, Severity, place_in
+from vllm_connect.migrate.model_names import NAMES
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
 from vllm_connect.migrate.result import Migrated
@@ -87,7 +88,7 @@ def _said(one: _Text) -> _Said | None:
         return _Said(REQUEST, REQUEST.why, REQUEST.todo)
     if HOSTS.search(one.value) and " " not in one.value.strip():
         return _Said(CLIENT, "this is OpenAI's address", CLIENT.todo)
-    if MODEL_OF_OPENAI.fullmatch(one.value) and len(one.value) > len("o1"):
+    if NAMES.fullmatch(one.value):
         return _Said(
             CLIENT,
             f"{one.value} is a model of OpenAI's, which a vLLM server answers with 404",

@@ -11,6 +11,7 @@ import libcst as cst
 from vllm_connect.migrate.codemod import Codemod, Sheet
 from vllm_connect.migrate.exports import dotted_name
 from vllm_connect.migrate.finding import Severity
+from vllm_connect.migrate.model_names import NAMES, SHORT_NAMES
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.trails import text_of
 
@@ -24,15 +25,6 @@ MODEL = Rule(
     "Give --model-map OLD=NEW,..., or have the server answer to the name: --served-model-name.",
 )
 
-# A whole literal of this form is the name of a model wherever it stands; gpt-oss is one that vLLM serves.
-NAMES = re.compile(
-    r"(?:ft:)?(?:gpt-\d[\w.:-]*|gpt-(?:realtime|image|audio|chat)[\w.:-]*|chatgpt-[\w.:-]+|text-embedding-[\w.-]+"
-    r"|text-(?:davinci|curie|babbage|ada|moderation|similarity|search)-[\w.-]+|code-(?:davinci|cushman)-\d+"
-    r"|codex-mini[\w.-]*|davinci-002|babbage-002|whisper-1|tts-1(?:-hd)?|dall-e-\d|omni-moderation-[\w.-]+"
-    r"|o[1-9]-(?:mini|preview|pro|deep-research)[\w.-]*|o[1-9]-\d{4}-\d\d-\d\d)"
-)
-# What is the name of a model only where one is asked for.
-SHORT_NAMES = re.compile(r"o[1-9]|davinci|curie|babbage|ada")
 # What names of models are told by in comparisons.
 BEGINNINGS = re.compile(
     r"gpt-?|gpt-?\d[\w.-]*-?|chatgpt-?|o[1-9]-?|text-embedding-?|text-davinci-?|turbo|davinci|ft:gpt-?"

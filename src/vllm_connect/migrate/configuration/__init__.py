@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 
 from vllm_connect.migrate.configuration.dockerfile import read_dockerfile
 from vllm_connect.migrate.configuration.entry import Reader
@@ -49,7 +50,11 @@ def migrated_configuration(
     place = partial(place_in, text)
     findings = [*_of_settings(said, file, place)]
     known = {(one.line, one.rule) for one in findings}
-    findings += [one for one in _of_requests(text, file, place) if (one.line, one.rule) not in known]
+    findings += [
+        one
+        for one in _of_requests(text, file, place, is_data=read is read_json)
+        if (one.line, one.rule) not in known
+    ]
     edits = [edit for one in said for edit in one.edits]
     return Migrated(_edited(text, edits), tuple(sorted(dict.fromkeys(findings), key=_order)))
 
@@ -76,8 +81,10 @@ def _of_settings(said: Iterable[Said], file: str, place: Place) -> Iterator[Find
         )
 
 
-def _of_requests(text: str, file: str, place: Place) -> Iterator[Finding]:
-    for one in written_requests(text):
+def _of_requests(text: str, file: str, place: Place, *, is_data: bool) -> Iterator[Finding]:
+    # JSON is data as often as it is settings: a recording is told once.
+    most = 1 if is_data else None
+    for one in islice(written_requests(text), most):
         line, column = place(one.at)
         yield Finding(
             path=file,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from vllm_connect.migrate.configuration.entry import Entry, Span
 from vllm_connect.migrate.finding import Severity
+from vllm_connect.migrate.model_names import NAMES, SHORT_NAMES
 from vllm_connect.migrate.rule import Rule
 from vllm_connect.migrate.variables import HOSTS, is_key_of_openai, is_placeholder
 
@@ -78,11 +79,6 @@ OF_PLATFORM = frozenset(
 )
 NAMES_A_MODEL = re.compile(r"model|deployment|engine|embedding|llm", re.IGNORECASE)
 BASE = re.compile(r"https?://api\.openai\.com(?::443)?(?:/v1)?/?", re.IGNORECASE)
-# Whole names of models that OpenAI alone serves; gpt-oss, gpt-j and the like run on vLLM.
-MODEL_OF_OPENAI = re.compile(
-    r"(?:gpt-(?:3\.5|4|4o|4\.\d|5)(?:[-.][\w.-]*)?|chatgpt-[\w.-]+|o[134](?:-(?:mini|preview|pro)[\w-]*|-\d[\d-]*)?"
-    r"|text-embedding-(?:3-(?:small|large)|ada-\d+)|text-(?:davinci|curie|babbage|ada)-\d+|davinci-002|babbage-002)"
-)
 # `${NAME:-default}` of shells and compose files.
 WITH_DEFAULT = re.compile(r"\$\{\w+:?-(?P<default>[^}]*)\}")
 
@@ -220,7 +216,7 @@ def _model_in(value: str, models: Mapping[str, str]) -> str:
     """Return the model of OpenAI's, or of the map, that a value is or falls back to; empty for none."""
     found = WITH_DEFAULT.search(value)
     for name in (value, found["default"] if found else ""):
-        if name in models or MODEL_OF_OPENAI.fullmatch(name):
+        if name in models or NAMES.fullmatch(name) or SHORT_NAMES.fullmatch(name):
             return name
     return ""
 

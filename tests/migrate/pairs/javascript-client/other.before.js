@@ -1,2 +1,3 @@
 const { Client } = require("pg"); // not openai
 const text = "from openai";
+const name = "openai";
