@@ -18,6 +18,9 @@ from vllm_connect.migrate.usage import Usage
 
 __all__ = ["Codemod", "Sheet"]
 
+# Functions that call their first argument with the keywords that they are given.
+HANDING_ON = frozenset({"asyncio.to_thread", "functools.partial"})
+
 
 @dataclass
 class Sheet:
@@ -68,6 +71,15 @@ class Codemod:
         self.options = sheet.options
         self.trails: Callable[[cst.CSTNode | None], Trails] = sheet.bindings.trails
         self.values = sheet.bindings.values
+
+    def called(self, call: cst.Call) -> Trails:
+        """Return what a call calls in the end: `partial(f, ...)` and its like hand their keywords on to `f`."""
+        trails = self.trails(call.func)
+        given = call.args[0] if call.args and call.args[0].keyword is None and not call.args[0].star else None
+        is_pool = isinstance(call.func, cst.Attribute) and call.func.attr.value == "submit"
+        if given is None or not (is_pool or (trails and trails <= HANDING_ON)):
+            return trails
+        return self.trails(given.value)
 
     def fixed(self, node: cst.CSTNode, rule: Rule, message: str = "", todo: str = "", **more: Any) -> None:
         """Report what this codemod rewrites here; `todo` is what is left for people nevertheless."""

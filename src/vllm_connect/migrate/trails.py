@@ -27,6 +27,8 @@ WRAPPERS = frozenset(
         "weave.patch_openai",
     }
 )
+# Functions that give back the function that they are given, with arguments.
+PARTIAL = frozenset({"functools.partial"})
 # Functions that give back the elements that they are given.
 REARRANGING = frozenset({"builtins.list", "builtins.reversed", "builtins.sorted", "builtins.tuple"})
 OPTIONAL = frozenset(
@@ -105,7 +107,7 @@ class Trailing(ABC):
     def _called(self, call: cst.Call, function: cst.BaseExpression) -> Trails:
         functions = self.trails(function)
         first = call.args[0].value if call.args and call.args[0].keyword is None else None
-        if first is not None and functions and functions <= WRAPPERS | REARRANGING:
+        if first is not None and functions and functions <= WRAPPERS | REARRANGING | PARTIAL:
             return self.trails(first)
         if first is not None and functions == {"typing.cast"}:
             return self.annotated(first)

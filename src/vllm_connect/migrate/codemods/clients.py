@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import libcst as cst
-from libcst.metadata import ClassScope, GlobalScope, ImportAssignment
+from libcst.metadata import ClassScope, GlobalScope, ImportAssignment, Scope
 
 from vllm_connect.migrate.arguments import (
     keyword,
@@ -86,6 +86,15 @@ STAR = Rule(
 )
 
 OURS = "vllm_connect"
+COPIES = re.compile(r"\(\)\.(?:copy|with_options)$")
+# What tests put something in the place of, by its name.
+PATCHED = re.compile(
+    r"(?:\w+\.)*openai\.(?:(?:_client|lib\.azure)\.)?(?:Async)?(?:Azure)?(?:OpenAI|Client)(?:\.\w+)*"
+    r"|openai\.(?:chat|completions|embeddings|responses)\.[\w.]+"
+    r"|(?:\w+\.)+(?:Async)?AzureOpenAI(?:\.\w+)*"
+)
+PATCHING = frozenset({"patch", "setattr", "spy"})
+PATCHING_OBJECTS = frozenset({"object", "setattr", "spy"})
 # Comments that tools read, and that hold for each part of an import.
 FOR_TOOLS = re.compile(r"#\s*(?:noqa|type:\s*ignore|pyright:|pylint:|isort:|mypy:)")
 MODULES = frozenset({"openai", "openai._client", "openai.lib.azure"})
@@ -136,6 +145,8 @@ class Clients(Codemod):
         self._mains = 0
         self._is_library = False
         self._classes: list[cst.ClassDef] = []
+        # Scopes that get an import of ours in this round.
+        self._given_ours: set[Scope | None] = set()
 
     def visit_Module(self, node: cst.Module) -> None:
         look = _Look(self)
@@ -271,22 +282,25 @@ class Clients(Codemod):
 
     def _import(self, node: cst.Import) -> list[cst.BaseSmallStatement]:
         for alias in node.names:
-            if dotted_name(alias.name) != "openai":
+            # `import openai.types` makes the name openai too, and stays.
+            is_inner = dotted_name(alias.name).startswith("openai.") and alias.asname is None
+            if dotted_name(alias.name) != "openai" and not is_inner:
                 continue
             name = alias.evaluated_alias or "openai"
             moves, stays = self._uses_of(node, name)
             if not moves:
                 continue
-            if not stays and not self.sheet.file.endswith("__init__.py"):
+            if not stays and not is_inner and not self.sheet.file.endswith("__init__.py"):
                 new = cst.ImportAlias(cst.Name(OURS), comma=alias.comma)
                 return [node.with_changes(names=[new if one is alias else one for one in node.names])]
             if self.sheet.bindings.scopes[alias] and not self._has_ours(alias):
+                self._given_ours.add(self.sheet.bindings.scopes[alias])
                 return [node, cst.Import([cst.ImportAlias(cst.Name(OURS))])]
         return []
 
     def _has_ours(self, alias: cst.ImportAlias) -> bool:
         scope = self.sheet.bindings.scopes[alias]
-        return scope is not None and OURS in scope
+        return scope in self._given_ours or (scope is not None and OURS in scope)
 
     def _uses_of(self, node: cst.Import, name: str) -> tuple[int, int]:
         """Return how many uses of the module move, and how many stay."""
@@ -314,6 +328,29 @@ class Clients(Codemod):
             return updated_node.with_changes(value=cst.Name(OURS), attr=cst.Name(MOVED[name]))
         return updated_node
 
+    def visit_Call(self, node: cst.Call) -> None:
+        """Report what tests put something in the place of."""
+        name = dotted_name(node.func).rpartition(".")[2]
+        texts = [text_of(one.value) for one in node.args[:2]]
+        text = texts[0] if texts else None
+        if name in PATCHING and text is not None and PATCHED.fullmatch(text):
+            self._patched(node, text)
+        elif (
+            name in PATCHING_OBJECTS
+            and len(texts) > 1
+            and texts[1] in MOVED.keys() - self._kept
+            and self.trails(node.args[0].value) == {"openai"}
+        ):
+            self._patched(node, f"openai.{texts[1]}")
+
+    def _patched(self, node: cst.Call, name: str) -> None:
+        self.left(
+            node,
+            CLIENT,
+            f"a test puts something in the place of `{name}`: code that was rewritten makes vllm_connect's client",
+            "Name vllm_connect's client there, or test against the simulator.",
+        )
+
     # -- arguments
 
     def visit_If(self, node: cst.If) -> None:
@@ -340,20 +377,22 @@ class Clients(Codemod):
         return updated_node
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
-        makers = made_by(original_node, self.trails, self._classes)
+        makers, is_copy = made_by(original_node, self, self._classes)
         if not makers or not makers <= CLIENTS.keys():
             return updated_node
         is_azure = bool(makers & AZURE.keys())
         is_kept = bool({one.removeprefix("openai.") for one in makers & AZURE.keys()} & self._kept)
-        if is_azure and (is_kept or takes_more(original_node)):
+        if is_azure and (
+            is_kept or takes_more(original_node) or self._is_of_inner_module(original_node.func)
+        ):
             self.left(
                 original_node,
                 AZURE_CLIENT,
-                "its arguments are not to be seen here, so it was not rewritten",
+                "not rewritten: arguments are not to be seen, here or at another of its class, or the class is named by a module within openai",
                 "Write the arguments out, or make it a vllm_connect.OpenAI yourself.",
             )
             return updated_node
-        if self._is_library and not self._mains and self._runs_at_import(original_node):
+        if not is_copy and self._is_library and not self._mains and self._runs_at_import(original_node):
             self.left(original_node, IMPORT_TIME)
         is_new = not makers & {"vllm_connect.OpenAI", "vllm_connect.AsyncOpenAI"}
         if is_new and takes_more(original_node):
@@ -370,6 +409,9 @@ class Clients(Codemod):
         if keyword(original_node, "api_key") is not None:
             changed = self._key(original_node, changed, is_new=is_new, is_azure=is_azure)
         return changed
+
+    def _is_of_inner_module(self, node: cst.BaseExpression) -> bool:
+        return isinstance(node, cst.Attribute) and bool(self.trails(node.value) & (MODULES - {"openai"}))
 
     def _runs_at_import(self, call: cst.Call) -> bool:
         scope = self.sheet.bindings.scopes.get(call)
@@ -470,7 +512,7 @@ class _Look(cst.CSTVisitor):
 
     def __init__(self, codemod: Codemod) -> None:
         super().__init__()
-        self._trails = codemod.trails
+        self._codemod, self._trails = codemod, codemod.trails
         self._bindings = codemod.sheet.bindings
         file = codemod.sheet.file
         # Names of Azure's classes that stay, as a construction of theirs cannot be rewritten.
@@ -522,7 +564,7 @@ class _Look(cst.CSTVisitor):
             case cst.Call(func=cst.Name(value="isinstance" | "issubclass"), args=[_, asked]):
                 self.asked_for.update(_alternatives(asked.value))
         if takes_more(node):
-            made = made_by(node, self._trails, self._classes)
+            made, _ = made_by(node, self._codemod, self._classes)
             self.kept |= {one.removeprefix("openai.") for one in made & AZURE.keys()}
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
@@ -552,18 +594,20 @@ def _alternatives(node: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
             yield node
 
 
-def made_by(
-    call: cst.Call, trails: Callable[[cst.CSTNode | None], Trails], classes: Sequence[cst.ClassDef]
-) -> Trails:
-    """Return what a call makes: by the class that it calls, or whose `__init__` a class of its own goes on to."""
+def made_by(call: cst.Call, codemod: Codemod, classes: Sequence[cst.ClassDef]) -> tuple[Trails, bool]:
+    """Return the class of what a call makes, and whether it is made of another client.
+
+    It is the class that is called, or whose `__init__` a class of its own goes on to.
+    """
     match call.func:
         case cst.Attribute(value=cst.Call(func=cst.Name(value="super")), attr=cst.Name(value="__init__")) if (
             classes
         ):
-            bases = [trails(one.value) for one in classes[-1].bases]
-            return next((one for one in bases if one & CLIENTS.keys()), frozenset())
-        case _:
-            return trails(call.func)
+            bases = [codemod.trails(one.value) for one in classes[-1].bases]
+            return next((one for one in bases if one & CLIENTS.keys()), frozenset()), False
+    trails = codemod.called(call)
+    makers = frozenset(COPIES.sub("", one) for one in trails)
+    return makers, makers != trails
 
 
 def _is_from_openai(assignment: object, name: str, modules: tuple[str, ...] = tuple(MODULES)) -> bool:

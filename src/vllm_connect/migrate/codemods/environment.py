@@ -6,7 +6,7 @@ import libcst as cst
 
 from vllm_connect.migrate.bindings import Bindings
 from vllm_connect.migrate.codemod import Codemod, Sheet
-from vllm_connect.migrate.configuration.judgement import ADDRESS, API_BASE, KEY, KEYS, OURS
+from vllm_connect.migrate.configuration.judgement import ADDRESS, API_BASE, KEY, KEYS, OURS, REVOKE
 from vllm_connect.migrate.configuration.requests import BARE, REQUEST, URL
 from vllm_connect.migrate.trails import text_of
 from vllm_connect.migrate.variables import is_address_of_openai, is_key_of_openai, is_placeholder, variable
@@ -26,6 +26,8 @@ class Environment(Codemod):
     def __init__(self, sheet: Sheet) -> None:
         super().__init__(sheet)
         self._targets: set[cst.CSTNode] = set()
+        # Literals of which something is said where they are used.
+        self._told: set[cst.CSTNode] = set()
         self._sets_ours = False
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -63,6 +65,8 @@ class Environment(Codemod):
         is_sure: bool = True,
     ) -> None:
         text = text_of(value)
+        if name in KEYS or name in ADDRESSES:
+            self._told.add(value)
         if name in KEYS and not (text is not None and is_placeholder(text)):
             said = (
                 "a key of the OpenAI platform stands in the source"
@@ -106,6 +110,7 @@ class Environment(Codemod):
         if read is None or read.default is None:
             return
         text = text_of(read.default)
+        self._told.add(read.default)
         if is_address_of_openai(read.default):
             self.left(
                 call,
@@ -136,9 +141,19 @@ class Environment(Codemod):
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         text = text_of(node)
-        url = URL.fullmatch(text) if text else None
-        if url is not None and not BARE.fullmatch(url[0]):
+        if not text or node in self._told:
+            return
+        if URL.fullmatch(text) and not BARE.fullmatch(text):
             self.left(node, REQUEST)
+        elif BARE.fullmatch(text) and is_address_of_openai(node):
+            self.left(
+                node,
+                ADDRESS,
+                "this is OpenAI's address: what is given it sends prompts there",
+                "Leave it out where it is for a client: vllm_connect finds the address (VLLM_BASE_URL).",
+            )
+        elif " " not in text and is_key_of_openai(text):
+            self.left(node, KEY, "a key of the OpenAI platform stands in the source", REVOKE)
 
 
 def _set_by(target: cst.BaseExpression, bindings: Bindings) -> str | None:

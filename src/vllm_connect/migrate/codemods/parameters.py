@@ -156,7 +156,8 @@ class Parameters(Codemod):
     # -- what is asked
 
     def _judge(self, call: cst.Call) -> None:
-        endpoints = {endpoint_of(one) for one in self.trails(call.func)}
+        trails = self.called(call)
+        endpoints = {endpoint_of(one) for one in trails}
         known = {one for one in endpoints if one is not None}
         by_name = (
             endpoint_by_name(dotted_name(call.func)) if not known and "." in dotted_name(call.func) else None
@@ -167,7 +168,7 @@ class Parameters(Codemod):
         if len(kinds) != 1:
             return
         doubt = "" if known and None not in endpoints else UNSEEN
-        if doubt and not known and not any(is_open(one) for one in self.trails(call.func)):
+        if doubt and not known and not any(map(is_open, trails)):
             return  # it is known, and is none of a client's
         dicts = list(self._dicts_of(call))
         names = frozenset(keyword_entries(call)).union(*(_entries(one) for one, _ in dicts))

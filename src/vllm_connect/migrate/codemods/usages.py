@@ -33,7 +33,7 @@ class Usages(Codemod):
 
     def visit_Call(self, node: cst.Call) -> None:
         """Note what one call asks for."""
-        trails = self.trails(node.func)
+        trails = self.called(node)
         endpoints = {endpoint_of(one) for one in trails} - {None}
         by_name = endpoint_by_name(dotted_name(node.func)) if any(map(is_open, trails)) else None
         kinds = {one.kind for one in endpoints if one is not None} or ({by_name.kind} if by_name else set())
