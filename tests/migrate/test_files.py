@@ -99,6 +99,8 @@ def test_project(tmp_path: Path) -> None:
             class Service:
                 shared: OpenAI
 
+                described: OpenAI = field(default_factory=OpenAI)
+
                 def __init__(self):
                     self.client = make()
             """,
@@ -115,6 +117,7 @@ def test_project(tmp_path: Path) -> None:
                 make().completions.create(prompt="4", extra_body={"guided_regex": "a"})
                 service.client.completions.create(prompt="5", extra_body={"guided_regex": "a"})
                 Service_().shared.completions.create(prompt="6", extra_body={"guided_regex": "a"})
+                service.described.completions.create(prompt="8", extra_body={"guided_regex": "a"})
                 with make() as d:
                     create = d.completions.create
                 create(prompt="7", extra_body={"guided_regex": "a"})
@@ -125,7 +128,7 @@ def test_project(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     came = run(tmp_path)
-    assert came["use.py"].after.count("structured_outputs") == 7
+    assert came["use.py"].after.count("structured_outputs") == 8
     assert "guided_regex" not in came["use.py"].after
     assert came["other.py"].content is None
     assert [one.is_fixed for one in came["other.py"].findings] == [False]

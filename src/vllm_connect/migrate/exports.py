@@ -61,7 +61,7 @@ class _Found(Trailing):
                 for target in targets:
                     yield target.target, self.trails(value)
             case cst.AnnAssign(target=target, annotation=annotation, value=value):
-                known = self.trails(value) - UNKNOWN
+                known = frozenset() if _is_field(value) else self.trails(value) - UNKNOWN
                 yield target, known or self.annotated(annotation.annotation)
 
     def _returned(self, function: cst.FunctionDef) -> Trails:
@@ -130,6 +130,12 @@ class _Found(Trailing):
             self._locals = {}
 
 
+def _is_field(value: cst.BaseExpression | None) -> bool:
+    """Whether a class describes a field by this, as dataclasses, attrs and pydantic do: the annotation says what it is."""
+    return isinstance(value, cst.Call) and _last(value.func) in FIELDS
+
+
+FIELDS = frozenset({"field", "Field", "ib", "attrib", "PrivateAttr"})
 PROPERTIES = frozenset({"property", "cached_property"})
 
 
