@@ -43,8 +43,9 @@ def test_every_rule_is_shown(rule: str) -> None:
     assert (DOCS / "migrate" / f"{rule}.md").exists()
     assert "\n" not in RULES[rule].why + RULES[rule].todo
     if RULES[rule] not in (*OF_FILES, *OF_SERVERS):
-        met = [one.rule for pair in pairs() if pair.rule == rule for one in migrate(pair.before).findings]
-        assert rule in met
+        # `test_pair` sees to it that these are true.
+        told_of = [pair.findings.read_text(encoding="utf-8") for pair in pairs() if pair.rule == rule]
+        assert any(f" {rule} " in line for text in told_of for line in text.splitlines())
 
 
 def test_pages_and_folders_are_those_of_rules() -> None:
