@@ -164,15 +164,19 @@ def statuses(report: Any) -> dict[str, str]:
         ({"kind": "pooling"}, {"chat", "stream", "tools", "reasoning", "structured output"}),
         ({"uds": True}, {"embedding"}),
         ({"api_key": KEY}, {"embedding"}),
+        ({"wire": "sdk", "tls": True}, {"embedding"}),
         ({"api_key": KEY, "tls": True}, {"embedding"}),
     ],
-    ids=["generates", "embeds", "unix socket", "key", "TLS"],
+    ids=["generates", "embeds", "unix socket", "key", "SDK transport", "TLS"],
 )
 def test_well(options: Any, skipped: set[str], place: Place) -> None:
     """A healthy server passes every check of what it serves, and the set-up that is told works as it stands."""
     environ: dict[str, str] = {}
     if options.get("uds"):
         options = {"uds": str(place.folder / "socket")}
+    options = dict(options)
+    if "wire" in options:
+        environ["VLLMCONNECT_WIRE"] = options.pop("wire")
     if options.pop("tls", False):
         server, ca = place.tls()
         environ["SSL_CERT_FILE"] = str(ca)

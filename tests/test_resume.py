@@ -124,10 +124,17 @@ def test_an_aborted_stream(caller: Caller) -> None:
 
 
 @both_lanes
-def test_a_first_call_without_a_model(caller: Caller, server: Simulator) -> None:
-    """A first call that names no model is gone on with as any other."""
+@pytest.mark.parametrize(
+    "more",
+    [{"model": openai.omit}, {"extra_body": {"allowed_token_ids": list(range(100, 900))}}],
+    ids=["model", "parameter"],
+)
+def test_a_first_call_about_which_the_server_is_asked(
+    caller: Caller, server: Simulator, more: dict[str, Any]
+) -> None:
+    """A first call that names no model, or has what only some releases know, is gone on with as any other."""
     server.faults.turn_on("cut", times=1, path=PATHS["chat"])
-    chunks = caller.run(ask("chat", model=openai.omit), base_url=server.url, resume=True)
+    chunks = caller.run(ask("chat", **more), base_url=server.url, resume=True)
     assert [chunk for chunk in chunks if getattr(chunk, "resumed", False)]
 
 

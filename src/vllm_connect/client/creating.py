@@ -21,18 +21,36 @@ from vllm_connect.client.lane import Lane, Prepared
 from vllm_connect.client.oddities import EVENTS, JSON
 from vllm_connect.client.raw import LaneResponse
 from vllm_connect.client.replies import CHAT_CHUNK, ErrorInAnswer, reader
+from vllm_connect.client.review import arguments
 from vllm_connect.client.seen import Seen
 from vllm_connect.client.streams import AsyncLaneStream, LaneStream
 from vllm_connect.errors import AnswerIncomplete, ServerUnreachable
+from vllm_connect.facts.parameters import RequestKind
 from vllm_connect.outcome.completeness import in_order
 from vllm_connect.outcome.judgement import NOT_FINISHED
 from vllm_connect.wire.exchange import END_MARK
 
-__all__ = ["NOT_TAKEN", "acreated", "as_page", "created"]
+__all__ = ["NOT_TAKEN", "acleared", "acreated", "as_page", "cleared", "created"]
 
 # What a call is that the SDK's own path has to take.
 NOT_TAKEN: Any = object()
 CONTENT_TYPE = b"content-type"
+
+
+def cleared(client: Any, kind: RequestKind, parameters: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return arguments about which the server has to be asked, and whether all is known now, as `review.arguments` does."""
+    if not _wants_lane(client, parameters):
+        return parameters, False
+    client._learn_dialect(client._short_call(math.inf))
+    return arguments(client, kind, parameters)
+
+
+async def acleared(client: Any, kind: RequestKind, parameters: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Do the same for an async client."""
+    if not _wants_lane(client, parameters):
+        return parameters, False
+    await client._learn_dialect(client._short_call(math.inf))
+    return arguments(client, kind, parameters)
 
 
 async def acreated(client: Any, source: Source, parameters: dict[str, Any]) -> Any:
@@ -100,10 +118,16 @@ def _prepared(client: Any, source: Source, parameters: dict[str, Any], *, is_asy
 
 
 def _must_know_model(client: Any, parameters: dict[str, Any]) -> bool:
-    """Whether a call waits for its model so as to take the lane, which alone goes on with streams, or hedges."""
+    """Whether a call waits for its model so as to take the lane."""
+    return client._catalogue.models is None and _wants_lane(client, parameters)
+
+
+def _wants_lane(client: Any, parameters: dict[str, Any]) -> bool:
+    """Whether a call waits for what is asked of the server: the lane alone goes on with streams, or hedges."""
     settings = client._settings
-    wants_lane = client._lane is not None and (settings.resume or settings.hedge)
-    return wants_lane and client._catalogue.models is None and parameters.get("stream") is True
+    return (
+        (settings.resume or settings.hedge) and client._lane is not None and parameters.get("stream") is True
+    )
 
 
 def _failed(seen: Seen, error: openai.OpenAIError) -> Any:

@@ -17,7 +17,7 @@ from openai.resources import embeddings as sdk_embeddings
 from openai.resources import models as sdk_models
 from openai.resources.chat import completions as sdk_chat_completions
 
-from vllm_connect.client.creating import NOT_TAKEN, acreated, as_page, created
+from vllm_connect.client.creating import NOT_TAKEN, acleared, acreated, as_page, cleared, created
 from vllm_connect.client.forms import ASYNC_MODELS, CHAT, COMPLETIONS, EMBEDDINGS, MODELS
 from vllm_connect.client.review import arguments
 from vllm_connect.outcome import Attempt, judged
@@ -59,6 +59,8 @@ class ChatCompletions(sdk_chat_completions.Completions):
     @wraps(sdk_chat_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
         parameters, is_clear = arguments(self._client, "chat", parameters)
+        if not is_clear:
+            parameters, is_clear = cleared(self._client, "chat", parameters)
         answer = created(self._client, CHAT, parameters) if is_clear else NOT_TAKEN
         return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
@@ -81,6 +83,8 @@ class AsyncChatCompletions(sdk_chat_completions.AsyncCompletions):
     @wraps(sdk_chat_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
         parameters, is_clear = arguments(self._client, "chat", parameters)
+        if not is_clear:
+            parameters, is_clear = await acleared(self._client, "chat", parameters)
         answer = await acreated(self._client, CHAT, parameters) if is_clear else NOT_TAKEN
         return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
@@ -119,6 +123,8 @@ class Completions(sdk_completions.Completions):
     @wraps(sdk_completions.Completions.create)
     def create(self, **parameters: Any) -> Any:
         parameters, is_clear = arguments(self._client, "completions", parameters)
+        if not is_clear:
+            parameters, is_clear = cleared(self._client, "completions", parameters)
         answer = created(self._client, COMPLETIONS, parameters) if is_clear else NOT_TAKEN
         return super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 
@@ -129,6 +135,8 @@ class AsyncCompletions(sdk_completions.AsyncCompletions):
     @wraps(sdk_completions.AsyncCompletions.create)
     async def create(self, **parameters: Any) -> Any:
         parameters, is_clear = arguments(self._client, "completions", parameters)
+        if not is_clear:
+            parameters, is_clear = await acleared(self._client, "completions", parameters)
         answer = await acreated(self._client, COMPLETIONS, parameters) if is_clear else NOT_TAKEN
         return await super().create(**prepared(parameters)) if answer is NOT_TAKEN else answer
 

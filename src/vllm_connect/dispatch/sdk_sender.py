@@ -462,13 +462,13 @@ def _options(
         return {**always, "transport": getattr(http, kind)(**own)}
     # A proxy from the environment is for the way out: to this machine it is a detour that shows it the key, and among the
     # addresses of a name it would choose itself.
-    return {
-        **always,
-        **own,
-        "trust_env": not any(
-            one.is_loopback or one.every_address or one.address for one in settings.endpoints
-        ),
-    }
+    trusts_environment = not any(
+        one.is_loopback or one.every_address or one.address for one in settings.endpoints
+    )
+    if not trusts_environment and own["verify"] is True and settings.endpoint.scheme == "https":
+        # Whom to trust is said there too, by SSL_CERT_FILE, and holds for any server.
+        own["verify"] = http.create_ssl_context(trust_env=True)
+    return {**always, **own, "trust_env": trusts_environment}
 
 
 def _tell_of_socks(proxy: Proxy | None, http: ModuleType) -> None:

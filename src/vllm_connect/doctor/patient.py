@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import openai
 
 from vllm_connect.wire.opening import open_socket
-from vllm_connect.wire.route import Route
+from vllm_connect.wire.proxy import with_system_proxies
+from vllm_connect.wire.route import Route, route_to
 
 if TYPE_CHECKING:
     from vllm_connect.client import OpenAI
@@ -67,7 +70,10 @@ class Patient:
     @cached_property
     def route(self) -> Route:
         """The way there; raises SettingsError for a proxy that cannot be used."""
-        route: Route = self.client._client.wires.route(self.endpoint)
+        wires = self.client._client.wires
+        if wires is None:  # over the SDK's transport, which looks for a proxy in the same places
+            return route_to(self.endpoint, self.settings.tls, with_system_proxies(os.environ, getproxies))
+        route: Route = wires.route(self.endpoint)
         return route
 
     @cached_property
