@@ -35,6 +35,11 @@ ARGUMENTS_OF_AZURE = {"api_base": "azure_endpoint", "api_version": "api_version"
 SETTINGS = frozenset({*ARGUMENTS, "api_version", "api_type"})
 # Settings that no argument takes the place of.
 OTHERS: Mapping[str, tuple[Severity, str, str]] = {
+    "api_base": (
+        Severity.BREAKS,
+        "it is gone: reading it raises AttributeError, and setting it changes nothing",
+        "Read client.base_url, and set VLLM_BASE_URL.",
+    ),
     "proxy": (
         Severity.BREAKS,
         "nothing reads this any more: requests go without a proxy",
