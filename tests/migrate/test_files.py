@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
@@ -82,6 +83,13 @@ def test_unreadable(content: bytes, said: str, tmp_path: Path) -> None:
     assert came["bad.py"].content is None
     assert [one.rule for one in came["bad.py"].findings] == ["unparsed-file"]
     assert said in came["bad.py"].findings[0].message
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What is no file is a finding, and nothing waits for it."""
+    os.mkfifo(tmp_path / "a.py")
+    assert [one.rule for one in run(tmp_path / "a.py")["a.py"].findings] == ["unparsed-file"]
 
 
 def test_project(tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def read(path: Path, *, is_relevant: bool = False) -> Source | None:
 
     Raises Unreadable and OSError.
     """
+    if not path.is_file():
+        raise Unreadable("it is no file that has an end")  # a pipe waits for who writes into it
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     kind = kind_of(path, content[:200])
