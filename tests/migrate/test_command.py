@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.commands import run
+from tests.commands import COMMAND, run
 from vllm_connect.migrate.migration import migrated_file
 from vllm_connect.migrate.options import Options
 from vllm_connect.migrate.project import Project
@@ -205,3 +208,40 @@ def test_without_libcst() -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr == "vllm-connect: migrate needs LibCST: pip install 'vllm-connect[migrate]'\n"
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends the command and its workers, without a word of theirs, and no file is touched."""
+    for number in range(20):
+        (tmp_path / f"m{number}.py").write_text(OLD)
+    command = subprocess.Popen(
+        [*COMMAND, "migrate", str(tmp_path), "--write"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (workers := [one for one in _children(command.pid) if _is_worker(one)]):
+        assert command.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # they are coming up
+    os.killpg(command.pid, signal.SIGINT)
+    _, told = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert b"Traceback" not in told
+    until = time.monotonic() + 20  # one that is just coming up sees that nobody is there
+    while any(map(_is_worker, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert {path.read_text() for path in tmp_path.glob("*.py")} == {OLD}
+
+
+def _children(process: int) -> list[int]:
+    told = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(one) for one in told.split()]
+
+
+def _is_worker(process: int) -> bool:
+    try:
+        return b"migrate.worker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False

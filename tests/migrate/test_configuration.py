@@ -86,6 +86,8 @@ OTHER = "canary-of-another-host"
         ("DB_PASSWORD={}", False),
         ("X=https://me:{}@host/v1", False),
         ("curl -H 'Authorization: Bearer {}'", False),
+        ("curl -H 'api-key: {}' https://host", False),
+        ("curl -u me:{} https://host", False),
         ('client = OpenAI(api_key="{}")', True),
         ('openai.api_key: str = "{}"', True),
         ('os.environ["OPENAI_API_KEY"] = "{}"', True),

@@ -66,13 +66,25 @@ def test_encoding(tmp_path: Path) -> None:
     [
         (f"{OLD}\n\n# caf\u00e9\n".encode("latin-1"), "not utf-8"),
         (f"# coding: klingon\n{OLD}\n".encode(), "an encoding that Python does not know"),
+        (f"# coding: rot13\n{OLD}\n".encode(), "no encoding of text"),
+        (f"# coding: utf-7\n{OLD}\n# +AGE-\n".encode(), "not written back the same"),
         (f"{OLD}\nprint 'old'\n".encode(), "Python 2"),
         (f"{OLD}\n(\n".encode(), "not the Python"),
         (f"{OLD}\n\0\n".encode(), "not the Python"),
         (f"{OLD}\n{'(' * 3000}1{')' * 3000}\n".encode(), "too deeply"),
         (f"{OLD}\n#".encode() + b"x" * MOST_BYTES, "larger than 4 MiB"),
     ],
-    ids=["wrong encoding", "no such encoding", "Python 2", "syntax", "null", "nested", "large"],
+    ids=[
+        "wrong encoding",
+        "no such encoding",
+        "no text",
+        "several ways",
+        "Python 2",
+        "syntax",
+        "null",
+        "nested",
+        "large",
+    ],
 )
 def test_unreadable(content: bytes, said: str, tmp_path: Path) -> None:
     """A file that cannot be read or parsed is left as it is, and a finding says why; the others are done."""
@@ -268,3 +280,12 @@ def test_imports_that_nothing_reads_any_more(tmp_path: Path) -> None:
     )
     came = migrate(path)
     assert came.after.splitlines()[:3] == ["import re", "import sys, json  # noqa: E401", NEW]
+
+
+def test_a_key_in_what_is_said(tmp_path: Path) -> None:
+    """What is said of a place shows no key, also where a name of a model is quoted that holds one."""
+    path = tmp_path / "a.py"
+    path.write_text(f'{NEW}\nclient = OpenAI(model="gpt-4:sk-proj-canary0canary")\n')
+    said = [one for one in migrate(path).findings if one.rule == "model-literal"]
+    assert said
+    assert "canary" not in repr(said)

@@ -19,6 +19,7 @@ from vllm_connect.migrate.project import Exports, Project
 from vllm_connect.migrate.python import CRASH, UNPARSED, migrated, parsed
 from vllm_connect.migrate.result import Crashed, Migrated, NotParsed
 from vllm_connect.migrate.rule import Rule
+from vllm_connect.migrate.secret import masked
 from vllm_connect.migrate.source import Kind, Source, Unreadable, read
 from vllm_connect.migrate.usage import Usage
 
@@ -97,14 +98,22 @@ def failed(path: Path, rule: Rule, message: str, line: int = 1, column: int = 1)
         column=column,
         rule=rule.id,
         severity=rule.severity,
-        message=message,
+        message=masked(message, is_code=True),  # an exception may quote the source
         todo=rule.todo,
     )
     return Outcome(path=path, findings=(finding,))
 
 
 def _outcome(source: Source, came: Migrated) -> Outcome:
-    findings = tuple(replace(one, path=str(source.path)) for one in came.findings)
+    findings = tuple(
+        replace(
+            one,
+            path=str(source.path),
+            message=masked(one.message, is_code=True),
+            todo=masked(one.todo, is_code=True),
+        )
+        for one in came.findings
+    )
     is_same = came.text == source.text
     return Outcome(
         path=source.path,

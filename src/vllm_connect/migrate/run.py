@@ -91,6 +91,8 @@ def _relevant(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Outcome]]:
             outcomes[path] = failed(path, UNPARSED, str(wrong))
         except OSError as wrong:
             outcomes[path] = failed(path, UNPARSED, f"it cannot be read: {wrong.strerror or wrong}")
+        except Exception as wrong:  # noqa: BLE001 - a crash is a finding, and the run goes on
+            outcomes[path] = failed(path, CRASH, f"{CRASH.why}: {type(wrong).__name__}")
     return relevant, outcomes
 
 
@@ -198,6 +200,7 @@ def _begun() -> _Worker:
             },
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is ours to answer, and not that of each worker
         )
         on_error.pop_all()
     return _Worker(process, ours)

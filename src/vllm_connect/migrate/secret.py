@@ -23,6 +23,9 @@ BARE = re.compile(rf"""({NAME}["']?[ \t]*(?:=|:[ \t])[ \t]*)()([^\s"'$(){{}}\[\]
 NAMED = re.compile(rf"""(name:[ ]*["']?{NAME}["']?[ ]*\r?\n[ ]*value:[ ]*)(["']?)([^\s"'#$][^\r\n"'#]*)\2""")
 BEARER = re.compile(r"(\b(?i:bearer|basic)[ ]+)([\w.~+/=-]{6,})")
 USER = re.compile(r"(://[^\s:/@]*:)([^\s@/]+)(?=@)")
+# A header in quotes, and curl's `-u name:password`.
+HEADER = re.compile(rf"""(["']{NAME}:[ ]*)()([^\s"'$]+)(?=["'])""")
+LOGIN = re.compile(r"""((?:\s-u|\s--user)[ =]?["']?[^\s:"']+:)()([^\s"'$]+)""")
 # What stands where there is no key, and what code has in its place.
 HARMLESS = re.compile(
     r"|EMPTY|None|null|true|false|\d{1,6}|\*+|\$.*|[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET)", re.IGNORECASE
@@ -34,6 +37,7 @@ def masked(text: str, *, is_code: bool) -> str:
     text = QUOTED.sub(_hidden, KEY.sub(MASK, text))
     if not is_code:
         text = NAMED.sub(_hidden, BARE.sub(_hidden, text))
+        text = LOGIN.sub(_hidden, HEADER.sub(_hidden, text))
     return USER.sub(rf"\1{MASK}", BEARER.sub(rf"\1{MASK}", text))
 
 

@@ -139,7 +139,12 @@ def read(path: Path, *, is_relevant: bool = False) -> Source | None:
         text = content.removeprefix(mark).decode(encoding)
     except UnicodeDecodeError as wrong:
         raise Unreadable(f"byte {wrong.start} is not {encoding}; say its encoding, or convert it") from None
-    return Source(path, kind, text, encoding, mark)
+    except (LookupError, UnicodeError):
+        raise Unreadable(f"{encoding}, which it names, is no encoding of text") from None
+    source = Source(path, kind, text, encoding, mark)
+    if source.encoded(text) != content:  # such as UTF-7, where one text can be written in several ways
+        raise Unreadable(f"what is read as {encoding} is not written back the same; convert it to UTF-8")
+    return source
 
 
 def _encoding(content: bytes) -> str:
