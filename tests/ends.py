@@ -21,7 +21,10 @@ R = TypeVar("R")
 
 NEWEST_ONLY: dict[str, str] = {
     # What our tables and pure modules decide.
+    "migrate/test_command.py": "the command of a migration, its processes and its exit codes",
+    "migrate/test_configuration.py": "what a migration makes of files of settings",
     "migrate/test_files.py": "which files a migration writes",
+    "migrate/test_live.py": "what a server says to what code asks; the client's words for it: `test_explain.py`",
     "migrate/test_rules.py": "what a migration makes of a text; programs run in `migrate/test_programs.py`",
     "simulation": "replicas and retries on a virtual clock",
     "simulator": "the stand-in server cannot import openai, as `./dev check` sees to",
