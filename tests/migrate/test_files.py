@@ -97,6 +97,13 @@ def test_unreadable(content: bytes, said: str, tmp_path: Path) -> None:
     assert said in came["bad.py"].findings[0].message
 
 
+def test_a_notebook_without_end(tmp_path: Path) -> None:
+    """A notebook that is nested beyond what JSON's reader takes is one that cannot be read."""
+    (tmp_path / "a.ipynb").write_text('{"import openai": ' + "[" * 100_000)
+    (found,) = run(tmp_path)["a.ipynb"].findings
+    assert (found.rule, "nested too deeply" in found.message) == ("unparsed-file", True)
+
+
 @pytest.mark.timeout(30)
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """What is no file is a finding, and nothing waits for it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vllm_connect.errors import ModelNotChosen
 from vllm_connect.facts.names import listed
 from vllm_connect.facts.routes import ROUTES, Kind, Service
 
@@ -90,4 +89,6 @@ def only_base_model(models: Iterable[ServedModel], server: str) -> str:
         message = f"`model` was left out and {server} serves several; name one in the call or as VLLM_MODEL: {listed(served)}."
     else:
         message = f"`model` was left out and {server} lists no model; correct base_url if it is no vLLM server, else name the model to use."
+    from vllm_connect.errors import ModelNotChosen  # noqa: PLC0415 - a migration needs the facts and not the SDK
+
     raise ModelNotChosen(message, server=server, served=served)

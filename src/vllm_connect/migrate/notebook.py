@@ -45,9 +45,11 @@ def migrated_notebook(text: str, file: str, project: Project, options: Options) 
     """Return a notebook with its code cells as they are for vLLM; raises NotParsed and Crashed."""
     try:
         notebook = json.loads(text)
+        sources = list(_sources(text)) if isinstance(notebook, dict) else []
     except ValueError as wrong:
         raise NotParsed(f"this is no notebook: {wrong}", getattr(wrong, "lineno", 1), 1) from None
-    sources = list(_sources(text)) if isinstance(notebook, dict) else []
+    except RecursionError:
+        raise NotParsed("it is nested too deeply", 1, 1) from None
     masks = [_Mask() for _ in sources]
     cells = [
         Cell(mask.masked(one.text), _line(text, one), f"cell {one.number}")
