@@ -201,7 +201,7 @@ def test_mistakes(caller: Caller, chat_server: Server, embed_server: Server, liv
             lambda client: client.chat.completions.create(model="minilm", messages=MESSAGES),
             **set_up(embed_server),
         )
-    with pytest.raises(openai.NotFoundError, match="missing its /v1"):
+    with pytest.raises(openai.NotFoundError, match="lacks its /v1"):
         caller.run(
             lambda client: client.models.list(), **{**given, "base_url": f"{chat_server.root_url}/wrong"}
         )
