@@ -30,6 +30,15 @@ def test_names() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("name", ["OpenAI", "AsyncOpenAI"])
+def test_importing_a_client_loads_no_answers(name: str) -> None:
+    """What reads answers comes with the first one: the types of all of them cost 20 ms, beside `import openai`."""
+    late = "{'vllm_connect.client.replies', 'vllm_connect.client.lane', 'platformdirs', 'tomllib'}"
+    code = f"import sys; from vllm_connect import {name}; print(sorted({late} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is only in the newest environment")
 def test_generated_files_are_fresh() -> None:
     """Generated files are what their generators make today; `./dev generate` mends it."""

@@ -20,7 +20,6 @@ from vllm_connect.client.catalogue import Catalogue
 from vllm_connect.client.explaining import Explaining, message_of_status
 from vllm_connect.client.nesting import TOO_DEEP, is_too_deep
 from vllm_connect.client.reasoning import name_all_reasoning
-from vllm_connect.client.replies import NotAnAnswer, read_json
 from vllm_connect.client.subject import subject_of
 from vllm_connect.discovery import Ask, Reply, discover_facts
 from vllm_connect.dispatch import (
@@ -385,6 +384,9 @@ class Connected(Explaining):
         if response.is_error:
             error: openai.APIStatusError = self._make_status_error_from_response(response)  # type: ignore[attr-defined]  # the SDK's
             raise error
+        # With it come the SDK's types of all answers, 20 ms that making a client does not need.
+        from vllm_connect.client.replies import NotAnAnswer, read_json  # noqa: PLC0415
+
         try:
             return Reply(response.status_code, read_json(response.content))
         except NotAnAnswer as error:
@@ -440,6 +442,8 @@ class Connected(Explaining):
         try:
             yield
         except (ValueError, RecursionError) as error:
+            from vllm_connect.client.replies import NotAnAnswer, read_json  # noqa: PLC0415 - as above
+
             try:
                 read_json(response.content)
             except NotAnAnswer as none:
