@@ -319,7 +319,9 @@ def test_rich_server(rule: str, step: Step, shell: str, uds_server: Server) -> N
 
 def test_asleep(uds_server: Server) -> None:
     """A first token that does not come of a server with sleep mode is told with how to wake it."""
-    options: dict[str, Any] = {"base_url": uds_server.url, "timeouts": Timeouts(first_token=1)}
+    # Over the SDK's transport a blocking read waits for the longer of both timers (docs/settings.md).
+    timeouts = Timeouts(first_token=1, between_tokens=1)
+    options: dict[str, Any] = {"base_url": uds_server.url, "timeouts": timeouts}
     with contextlib.ExitStack() as awake:
 
         def sleep(client: Any) -> tuple[()]:
