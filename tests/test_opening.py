@@ -463,6 +463,18 @@ def test_tls_broken_off(shell: Shell, script: Script) -> None:
         shell.talk(way(f"https://localhost:{server.port}"))
 
 
+def test_reset_before_tls() -> None:
+    """A connection that is reset before its TLS begins leaves no socket to the garbage collector."""
+    with peer(reset) as server, pytest.raises(ConnectionResetError):
+        open_socket(
+            way(f"https://localhost:{server.port}"),
+            deadline=time.monotonic() + 10,
+            clock=time.monotonic,
+            judge=lambda _: time.sleep(0.2),
+        )
+    gc.collect()
+
+
 def test_deadline_of_tls(shell: Shell) -> None:
     """A handshake that stands still ends at the deadline."""
     with peer(silence) as server:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import selectors
 import socket
 import ssl
@@ -64,12 +65,21 @@ def open_socket(
         if route.tls is not None and context is not None:
             with _failures_of(_proxy_under_tls(route)):
                 connected.settimeout(remaining())
+                _refuse_reset(connected)
                 connected = context.wrap_socket(connected, server_hostname=route.tls.server_hostname)
         connected.settimeout(None)
     except BaseException:
         connected.close()
         raise
     return connected
+
+
+def _refuse_reset(connected: socket.socket) -> None:
+    """Raise for a connection that was reset meanwhile: `wrap_socket` would lose it (CPython 3.11 to 3.13)."""
+    try:
+        connected.getpeername()
+    except OSError as gone:
+        raise ConnectionResetError(errno.ECONNRESET, "the connection was reset before TLS began") from gone
 
 
 async def open_transport(
