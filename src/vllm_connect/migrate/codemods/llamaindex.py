@@ -135,15 +135,20 @@ class LlamaIndex(Framework):
             self._index(original_node)
         return updated_node
 
-    def _llm(self, call: cst.Call, updated: cst.Call) -> cst.Call:
-        if "OpenAI" in self.kept:
+    def _like(self, call: cst.Call, updated: cst.Call, name: str) -> cst.Call | None:
+        """Return a call of this class as its OpenAILike has it, None where it is left."""
+        if name in self.kept:
             self.left(call, LLAMAINDEX, UNSEEN)
-            return updated
+            return None
         changed = self.directed(call, updated, LLAMAINDEX, WAY)
-        if changed is None:
-            return updated
         if changed is updated:
             self.fixed(call, LLAMAINDEX)
+        return changed
+
+    def _llm(self, call: cst.Call, updated: cst.Call) -> cst.Call:
+        changed = self._like(call, updated, "OpenAI")
+        if changed is None:
+            return updated
         self.names_a_model(call, "model")
         model = positional(call, 0, "model")
         is_chat = not any(
@@ -155,14 +160,9 @@ class LlamaIndex(Framework):
         return changed
 
     def _embedding(self, call: cst.Call, updated: cst.Call) -> cst.Call:
-        if "OpenAIEmbedding" in self.kept:
-            self.left(call, LLAMAINDEX, UNSEEN)
-            return updated
-        changed = self.directed(call, updated, LLAMAINDEX, WAY)
+        changed = self._like(call, updated, "OpenAIEmbedding")
         if changed is None:
             return updated
-        if changed is updated:
-            self.fixed(call, LLAMAINDEX)
         if keyword(call, "model") is None and keyword(call, "model_name") is None:
             self.left(
                 call,
